@@ -1,0 +1,8 @@
+//! The balancers.
+
+/// Which balancer, with its options.
+#[derive(Clone, Debug)]
+pub enum Config {
+    /// Placeholder.
+    EnvoyLeastRequest,
+}

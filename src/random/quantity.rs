@@ -308,7 +308,11 @@ macro_rules! deserialize_number_or_text {
 
 deserialize_number_or_text!(Rate, Rate::new, "a rate such as `500/s` or `30/m`");
 deserialize_number_or_text!(Share, Share::new, "a share such as `1%` or `0.01`");
-deserialize_number_or_text!(Quantity, Quantity::plain, "a duration such as `5ms`, or a size such as `10KiB`");
+deserialize_number_or_text!(
+    Quantity,
+    Quantity::plain,
+    "a duration such as `5ms`, or a size such as `10KiB`"
+);
 
 impl serde::Serialize for Rate {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -396,7 +400,19 @@ mod tests {
 
     #[test]
     fn rates_refuse_what_is_none() {
-        for text in ["", "/s", "5/", "5/fortnight", "-1/s", "NaN", "inf", "1e308", "1e308/s", "2/ns", "five/s"] {
+        for text in [
+            "",
+            "/s",
+            "5/",
+            "5/fortnight",
+            "-1/s",
+            "NaN",
+            "inf",
+            "1e308",
+            "1e308/s",
+            "2/ns",
+            "five/s",
+        ] {
             let message = Rate::parse(text).expect_err(text);
             assert!(message.contains("rate"), "{message}");
         }
@@ -405,7 +421,14 @@ mod tests {
 
     #[test]
     fn shares_are_percent_or_fractions() {
-        for (text, value) in [("1%", 0.01), ("0.01", 0.01), ("100%", 1.0), ("0", 0.0), ("7 %", 0.07), ("99.95%", 0.9995)] {
+        for (text, value) in [
+            ("1%", 0.01),
+            ("0.01", 0.01),
+            ("100%", 1.0),
+            ("0", 0.0),
+            ("7 %", 0.07),
+            ("99.95%", 0.9995),
+        ] {
             let share = Share::parse(text).expect(text);
             assert_eq!(share.value(), value, "{text}");
             assert_eq!(Share::parse(&share.to_string()), Ok(share), "{share}");

@@ -92,7 +92,9 @@ impl Empirical {
         let shares = cumulative(&weights)?;
         let total: f64 = weights.iter().sum();
         let mean = pairs.iter().map(|(value, weight)| value * weight / total).sum();
-        let squares = pairs.iter().map(|(value, weight)| (value - mean) * (value - mean) * weight / total);
+        let squares = pairs
+            .iter()
+            .map(|(value, weight)| (value - mean) * (value - mean) * weight / total);
         let variance = squares.sum();
         let size = shares.len();
         let guide = (0..size).map(|i| shares.partition_point(|&share| share <= i as f64 / size as f64) as u32);

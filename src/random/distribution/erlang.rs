@@ -46,7 +46,9 @@ fn stages(cv: f64) -> Result<u32, String> {
     let whole = shape.round();
     // Three digits of cv tell neighbouring shapes apart up to about 20.
     if (shape - whole).abs() > 0.02 * whole {
-        return Err(format!("no `erlang` has a `cv` of {cv}: it is one over the root of a whole number; use `gamma`"));
+        return Err(format!(
+            "no `erlang` has a `cv` of {cv}: it is one over the root of a whole number; use `gamma`"
+        ));
     }
     Ok(whole as u32)
 }

@@ -72,7 +72,10 @@ fn balanced(mean: f64, cv: f64) -> (Vec<f64>, Vec<f64>) {
 
 pub(super) fn sample(branches: &Arc<[Branch]>, draws: &mut Draws) -> f64 {
     let u = draws.unit();
-    let branch = branches.iter().find(|branch| u < branch.up_to).expect("the last branch goes up to 1");
+    let branch = branches
+        .iter()
+        .find(|branch| u < branch.up_to)
+        .expect("the last branch goes up to 1");
     exponential::sample(branch.mean, draws)
 }
 
@@ -82,5 +85,9 @@ pub(super) fn mean(branches: &[Branch]) -> f64 {
 
 pub(super) fn variance(branches: &[Branch]) -> f64 {
     let mean = mean(branches);
-    branches.iter().map(|branch| 2.0 * branch.share * branch.mean * branch.mean).sum::<f64>() - mean * mean
+    branches
+        .iter()
+        .map(|branch| 2.0 * branch.share * branch.mean * branch.mean)
+        .sum::<f64>()
+        - mean * mean
 }

@@ -29,7 +29,10 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
     let (mu, sigma) = match (mu, sigma, mean, cv, config.resolve(unit)?.as_slice()) {
         (Some(mu), Some(sigma), None, None, []) => {
             let seconds = if unit == Unit::Duration { math::ln(1e9) } else { 0.0 };
-            (in_range("mu", mu, -50.0, 50.0)? + seconds, in_range("sigma", sigma, 0.0, 50.0)?)
+            (
+                in_range("mu", mu, -50.0, 50.0)? + seconds,
+                in_range("sigma", sigma, 0.0, 50.0)?,
+            )
         }
         (None, None, Some(mean), Some(cv), []) => {
             let cv = in_range("cv", cv, 0.0, 1e6)?;
@@ -42,7 +45,8 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
             (math::ln(at_low) - sigma * z_low, sigma)
         }
         _ => {
-            let message = "`lognormal` takes either `mu` and `sigma`, or `mean` and `cv`, or two percentiles such as `p50` and `p99`";
+            let message =
+                "`lognormal` takes either `mu` and `sigma`, or `mean` and `cv`, or two percentiles such as `p50` and `p99`";
             return Err(message.to_string());
         }
     };

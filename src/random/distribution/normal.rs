@@ -32,7 +32,8 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
         }
         (None, None, None, &[low, high]) => fit(low, high)?,
         _ => {
-            let message = "`normal` takes either `mean` and `stddev`, or `mean` and `cv`, or two percentiles such as `p50` and `p99`";
+            let message =
+                "`normal` takes either `mean` and `stddev`, or `mean` and `cv`, or two percentiles such as `p50` and `p99`";
             return Err(message.to_string());
         }
     };

@@ -206,7 +206,10 @@ pub(super) fn cumulative(weights: &[f64]) -> Result<Vec<f64>, String> {
         })
         .collect();
     // Rounding must not leave a draw just below 1 without an owner; trailing weights of 0 keep none.
-    let last = weights.iter().rposition(|&weight| weight > 0.0).expect("the total is more than 0");
+    let last = weights
+        .iter()
+        .rposition(|&weight| weight > 0.0)
+        .expect("the total is more than 0");
     for share in &mut shares[last..] {
         *share = 1.0;
     }

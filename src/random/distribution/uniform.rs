@@ -38,7 +38,8 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
             (at_low - low * width, at_high + (1.0 - high) * width)
         }
         _ => {
-            let message = "`uniform` takes either `min` and `max`, or `mean` and `cv`, or two percentiles such as `p10` and `p90`";
+            let message =
+                "`uniform` takes either `min` and `max`, or `mean` and `cv`, or two percentiles such as `p10` and `p90`";
             return Err(message.to_string());
         }
     };

@@ -47,7 +47,8 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
             (shape, at_low / math::pow(e_low, 1.0 / shape))
         }
         _ => {
-            let message = "`weibull` takes either `shape` and `scale`, or `mean` and `cv`, or two percentiles such as `p50` and `p99`";
+            let message =
+                "`weibull` takes either `shape` and `scale`, or `mean` and `cv`, or two percentiles such as `p50` and `p99`";
             return Err(message.to_string());
         }
     };

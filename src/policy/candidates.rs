@@ -4,8 +4,6 @@
 //! (`source/extensions/load_balancing_policies/common/load_balancer_impl.cc`: `recalculatePerPriorityState`, `choosePriority`).
 //! Localities are not here: they choose among the members of a set.
 
-use std::cmp::Ordering;
-
 use crate::policy::{EndpointIndex, EndpointInfo, Health, PRIORITY_MAX};
 use crate::random::Rng;
 
@@ -94,28 +92,6 @@ impl<'a> CandidateSet<'a> {
     #[inline]
     pub fn random(&self, rng: &mut Rng) -> EndpointIndex {
         self.get(rng.below(u64::from(self.len)) as u32)
-    }
-
-    /// The member with the least load; each of those that tie with the same probability.
-    #[inline]
-    pub fn least(&self, load: impl Fn(EndpointIndex) -> u32, rng: &mut Rng) -> EndpointIndex {
-        let mut best = self.get(0);
-        let mut ties = 1;
-        for i in 1..self.len {
-            let other = self.get(i);
-            match load(other).cmp(&load(best)) {
-                Ordering::Less => (best, ties) = (other, 1),
-                Ordering::Equal => {
-                    // The k-th of a tie replaces the one before with probability 1/k, so each of them stays with the same.
-                    ties += 1;
-                    if rng.below(ties) == 0 {
-                        best = other;
-                    }
-                }
-                Ordering::Greater => {}
-            }
-        }
-        best
     }
 
     /// Whether all weights are the same.

@@ -6,6 +6,8 @@
 pub mod common;
 mod config;
 pub mod envoy;
+pub mod linkerd;
+pub mod research;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -95,6 +97,13 @@ pub struct Entry {
     pub source: &'static str,
     /// The JSON Schema of its options, with their texts and defaults.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Entry {
+    /// The schema of the options on its own.
+    pub fn options_schema(&self) -> Schema {
+        (self.schema)(&mut SchemaGenerator::default())
+    }
 }
 
 /// Makes the enums with a `match` per hook, and the table of names, from lines `name: Variant` under their family.
@@ -226,5 +235,14 @@ registry! {
         round_robin: EnvoyRoundRobin,
         random: EnvoyRandom,
         least_request: EnvoyLeastRequest,
+        ring_hash: EnvoyRingHash,
+        maglev: EnvoyMaglev,
+    }
+    linkerd {
+        peak_ewma: LinkerdPeakEwma,
+    }
+    research {
+        jsq: ResearchJsq,
+        jiq: ResearchJiq,
     }
 }

@@ -1,10 +1,30 @@
 //! Parts that several balancers are made of.
 
+pub mod bounded_load;
 mod edf;
+pub mod hash;
+mod hash_policy;
+mod hash_ring;
+mod least;
+pub mod mt19937;
+mod peak_ewma;
 mod per_set;
+mod sample;
+mod tables;
+mod two_choices;
+mod weighted_hosts;
 
 pub use edf::{Schedule, Schedules};
+pub use hash::HashFunction;
+pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};
+pub use hash_ring::{HashRing, RingSize};
+pub use least::least;
+pub use peak_ewma::PeakEwma;
 pub use per_set::PerSet;
+pub use sample::Sample;
+pub use tables::Tables;
+pub use two_choices::two_distinct;
+pub use weighted_hosts::WeightedHost;
 
 use schemars::Schema;
 

@@ -6,6 +6,7 @@
 
 pub mod balancer;
 mod cluster;
+pub mod connection_pool;
 mod endpoints;
 pub mod retry;
 

@@ -106,8 +106,11 @@ impl World<'_> {
             status: 0,
         });
         self.next_generation = self.next_generation.wrapping_add(1);
-        self.observe.call_opened(self.plan.sites[site as usize].edge, now);
-        self.timers.start(self.sites[site as usize].timeout_list, call, &mut self.calls, now, agenda);
+        let state = &self.sites[site as usize];
+        if state.client == NIL {
+            self.observe.call_opened(state.edge, now);
+        }
+        self.timers.start(state.timeout_list, call, &mut self.calls, now, agenda);
         call
     }
 
@@ -120,12 +123,16 @@ impl World<'_> {
         row.generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1);
         let site = row.site;
-        self.observe.attempt_started(self.plan.sites[site as usize].edge, row.start);
+        let state = &self.sites[site as usize];
+        if state.client == NIL {
+            self.observe.attempt_started(state.edge, row.start);
+        }
         if !self.pick(call, now) {
             self.complete(call, End::NoEndpoint, now, agenda);
             return;
         }
-        self.timers.start(self.sites[site as usize].attempt_list, call, &mut self.calls, now, agenda);
+        self.timers
+            .start(self.sites[site as usize].attempt_list, call, &mut self.calls, now, agenda);
         self.send_request(call, now, agenda);
     }
 
@@ -158,7 +165,11 @@ impl World<'_> {
     pub(super) fn finish_attempt(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
         let row = &mut self.calls[call];
         let site = row.site;
-        let outcome = Outcome { answer, latency: now.since(row.sent), attempts: u32::from(row.attempts) };
+        let outcome = Outcome {
+            answer,
+            latency: now.since(row.sent),
+            attempts: u32::from(row.attempts),
+        };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
             self.cancel_task(call, now, agenda);
         }
@@ -166,7 +177,8 @@ impl World<'_> {
         let row = &mut self.calls[call];
         row.endpoint = NIL;
         row.wake = Sequence::NONE;
-        self.timers.stop(self.sites[site as usize].attempt_list, call, &mut self.calls);
+        self.timers
+            .stop(self.sites[site as usize].attempt_list, call, &mut self.calls);
         match verdict {
             Verdict::Done => self.complete(call, End::Answer(answer), now, agenda),
             Verdict::Retry { after } => {
@@ -188,19 +200,29 @@ impl World<'_> {
 
     /// Ends a call: measures it, frees its row, and goes on with whoever waits for it.
     pub(super) fn complete(&mut self, call: u32, end: End, now: Time, agenda: &mut Agenda<Event>) {
-        let Call { site, start, parent, attempts, .. } = self.calls[call];
-        self.timers.stop(self.sites[site as usize].timeout_list, call, &mut self.calls);
+        let Call {
+            site,
+            start,
+            parent,
+            attempts,
+            ..
+        } = self.calls[call];
+        self.timers
+            .stop(self.sites[site as usize].timeout_list, call, &mut self.calls);
         let row = &mut self.calls[call];
         row.site = NIL;
         row.wake = Sequence::NONE;
         row.generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1);
         self.calls.release(call);
-        self.observe.call_completed(self.plan.sites[site as usize].edge, start, now, end);
-        match self.sites[site as usize].client {
-            NIL if parent == NIL => {}
-            NIL => self.resume(parent, end.is_success(), now, agenda),
-            client => self.request_completed(client, parent, (start, attempts), end, now, agenda),
+        let state = &self.sites[site as usize];
+        if state.client != NIL {
+            let client = state.client;
+            return self.request_completed(client, parent, (start, attempts), end, now, agenda);
+        }
+        self.observe.call_completed(state.edge, start, now, end);
+        if parent != NIL {
+            self.resume(parent, end.is_success(), now, agenda);
         }
     }
 
@@ -213,15 +235,19 @@ impl World<'_> {
     /// Counts what never ended. To be called once, after the last event.
     pub(super) fn count_unfinished(&mut self) {
         for call in self.calls.slots() {
-            let Call { site, start, attempts, .. } = self.calls[call];
+            let Call {
+                site, start, attempts, ..
+            } = self.calls[call];
             if site == NIL {
                 continue;
             }
             let end = End::Answer(Answer::Cancelled);
-            self.observe.call_completed(self.plan.sites[site as usize].edge, start, start, end);
-            let client = self.sites[site as usize].client;
-            if client != NIL {
-                self.observe.request_completed(client, start, self.horizon, end, attempts);
+            let state = &self.sites[site as usize];
+            if state.client == NIL {
+                self.observe.call_completed(state.edge, start, self.horizon, end);
+            } else {
+                self.observe
+                    .request_completed(state.client, start, self.horizon, end, attempts);
             }
         }
     }

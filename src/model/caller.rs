@@ -30,10 +30,9 @@ impl World<'_> {
     /// The cluster of a caller for a site.
     #[inline]
     pub(super) fn cluster(&mut self, site: u32, caller: u32, now: Time) -> u32 {
-        let cluster_plan = self.plan.sites[site as usize].cluster;
-        let slot = self.cluster_base[cluster_plan as usize] + caller;
+        let slot = self.sites[site as usize].cluster_base + caller;
         match self.cluster_of[slot as usize] {
-            NIL => self.make_cluster(cluster_plan, caller, slot, now),
+            NIL => self.make_cluster(self.plan.sites[site as usize].cluster, caller, slot, now),
             cluster => cluster,
         }
     }
@@ -49,7 +48,9 @@ impl World<'_> {
             }
         };
         let service = &self.plan.services[plan.service as usize];
-        let rng = self.streams.rng(Purpose::Policy, (u64::from(cluster_plan) << 32) | u64::from(caller));
+        let rng = self
+            .streams
+            .rng(Purpose::Policy, (u64::from(cluster_plan) << 32) | u64::from(caller));
         let connections = match plan.connections {
             ConnectionPlan::Warm => None,
             ConnectionPlan::Pooled { protocol, idle_timeout } => {
@@ -84,7 +85,11 @@ impl World<'_> {
             &[]
         };
         let keyed = self.sites[row.site as usize].keyed;
-        let info = CallInfo { hash: keyed.then_some(row.hash), attempt: u32::from(row.attempts) - 1, server_load };
+        let info = CallInfo {
+            hash: keyed.then_some(row.hash),
+            attempt: u32::from(row.attempts) - 1,
+            server_load,
+        };
         match caller.cluster.pick(&info, now) {
             Ok(ticket) => {
                 row.endpoint = ticket.endpoint.0;
@@ -105,12 +110,18 @@ impl World<'_> {
         if let Some(connections) = &mut caller.connections {
             connections.released(row.endpoint, outcome.answer, now);
         }
-        caller.cluster.on_finished(Ticket { endpoint: EndpointIndex(row.endpoint) }, outcome, now)
+        caller.cluster.on_finished(
+            Ticket {
+                endpoint: EndpointIndex(row.endpoint),
+            },
+            outcome,
+            now,
+        )
     }
 
     /// An endpoint has nothing left to do: it tells one of the callers that keep a list of idle endpoints, drawn at random.
     pub(super) fn report_idle(&mut self, endpoint: u32, now: Time) {
-        let service = self.plan.endpoints[endpoint as usize].service;
+        let service = self.endpoints[endpoint as usize].service;
         let state = &mut self.services[service as usize];
         if state.idle_listeners.is_empty() {
             return;

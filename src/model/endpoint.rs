@@ -5,16 +5,16 @@
 //! event. Otherwise each step is an event. Both give the same result to the nanosecond, also among equal times: the numbers that
 //! order them are reserved on arrival either way (`tests/elision.rs` compares the two).
 
-use std::collections::{BinaryHeap, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::engine::{Agenda, Sequence};
 use crate::model::call::End;
 use crate::model::event::Event;
 use crate::model::observe::Stay;
-use crate::model::plan::{Discipline, OnCancel, Threading, UNLIMITED};
+use crate::model::plan::{Discipline, EndpointPlan, OnCancel, Probability, Threading, UNLIMITED};
 use crate::model::task::{Task, TaskState};
-use crate::model::world::{NIL, World};
+use crate::model::world::{NIL, ServiceState, World};
 use crate::policy::Answer;
 use crate::random::{Key, Purpose};
 use crate::time::{Duration, Time};
@@ -40,7 +40,10 @@ pub(crate) enum Condition {
 /// What changes at an endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    pub service: u32,
     pub zone: u32,
+    /// As in the plan.
+    fail: Probability,
     /// Slots in use.
     busy: u32,
     /// Tasks in the queue.
@@ -74,16 +77,18 @@ fn moment(time: Time, sequence: Sequence) -> u128 {
 }
 
 impl Endpoint {
-    pub fn new(zone: u32, speed: f64) -> Endpoint {
+    pub fn new(plan: &EndpointPlan) -> Endpoint {
         Endpoint {
-            zone,
+            service: plan.service,
+            zone: plan.zone,
+            fail: plan.fail,
             busy: 0,
             queued: 0,
             head: NIL,
             tail: NIL,
             incarnation: 0,
             condition: Condition::Up,
-            slowdown: 1.0 / speed,
+            slowdown: 1.0 / plan.speed,
             slow_add: NIL,
             busy_since: Time::ZERO,
         }
@@ -124,7 +129,10 @@ impl World<'_> {
         if self.services_of(incoming.endpoint).settles_visits {
             self.visit(incoming, now, agenda);
         } else {
-            let task = self.tasks.insert(Task { wake: reserved, ..Task::travelling(incoming) });
+            let task = self.tasks.insert(Task {
+                wake: reserved,
+                ..Task::travelling(incoming)
+            });
             self.remember_task(incoming.call, task);
             self.request_delivered(task, now, agenda);
         }
@@ -133,12 +141,17 @@ impl World<'_> {
     /// Whether the endpoint answers at once with an error instead of serving.
     #[inline]
     fn fails_at_once(&self, incoming: &Incoming) -> Option<u16> {
-        let plan = &self.plan.endpoints[incoming.endpoint as usize];
-        if plan.fail == crate::model::plan::Probability::NEVER {
+        let fail = self.endpoints[incoming.endpoint as usize].fail;
+        if fail == Probability::NEVER {
             return None;
         }
-        let coin = incoming.id.with(((Purpose::Coin as u64) << 32) | u64::from(NIL)).draws().next_u64();
-        plan.fail.happens(coin).then_some(plan.fail_status)
+        let coin = incoming
+            .id
+            .with(((Purpose::Coin as u64) << 32) | u64::from(NIL))
+            .draws()
+            .next_u64();
+        fail.happens(coin)
+            .then(|| self.plan.endpoints[incoming.endpoint as usize].fail_status)
     }
 
     // ---- Visits computed on arrival. ----
@@ -146,7 +159,11 @@ impl World<'_> {
     /// Settles a visit to an endpoint that serves first in, first out.
     #[inline]
     fn visit(&mut self, incoming: &Incoming, now: Time, agenda: &mut Agenda<Event>) {
-        let plan = &self.plan.services[self.plan.endpoints[incoming.endpoint as usize].service as usize];
+        let ServiceState {
+            concurrency,
+            queue_limit,
+            ..
+        } = *self.services_of(incoming.endpoint);
         let stay = self.stay(incoming.endpoint, now);
         self.observe.attempt_arrived(stay);
         if let Some(status) = self.fails_at_once(incoming) {
@@ -154,30 +171,32 @@ impl World<'_> {
         }
         let current = moment(now, self.current);
         let lane = &mut self.lanes[incoming.endpoint as usize];
-        debug_assert!(plan.concurrency != UNLIMITED, "such a visit is settled when it is sent");
+        debug_assert!(concurrency != UNLIMITED, "such a visit is settled when it is sent");
         while lane.free.peek().is_some_and(|first| first.0 < current) {
             lane.free.pop();
         }
         let mut start = now;
-        if lane.free.len() >= plan.concurrency as usize {
-            if plan.queue_limit != UNLIMITED {
+        if lane.free.len() >= concurrency as usize {
+            if queue_limit != UNLIMITED {
                 while lane.starts.front().is_some_and(|&first| first < current) {
                     lane.starts.pop_front();
                 }
-                if lane.starts.len() >= plan.queue_limit as usize {
+                if lane.starts.len() >= queue_limit as usize {
                     return self.turn_away(incoming, stay, 503, now, agenda);
                 }
             }
             let Reverse(first) = lane.free.pop().expect("all slots are busy and there is at least one");
             start = Time((first >> 64) as u64);
-            if plan.queue_limit != UNLIMITED {
+            if queue_limit != UNLIMITED {
                 lane.starts.push_back(first);
             }
         }
         let (work, status) = self.whole_work(incoming);
         let end = start + work;
         let sequence = agenda.reserve(2);
-        self.lanes[incoming.endpoint as usize].free.push(Reverse(moment(end, sequence)));
+        self.lanes[incoming.endpoint as usize]
+            .free
+            .push(Reverse(moment(end, sequence)));
         self.settle(incoming, stay, Visit { start, end, status }, sequence.next(), now, agenda);
     }
 
@@ -193,24 +212,32 @@ impl World<'_> {
         let (work, status) = match self.fails_at_once(incoming) {
             Some(status) => {
                 self.observe.attempt_left(stay, arrived, End::Answer(Answer::Status(status)));
-                let answered = self.response_arrives(incoming, arrived).expect("the attempt has just been sent");
+                let answered = self
+                    .response_arrives(incoming, arrived)
+                    .expect("the attempt has just been sent");
                 let sequence = sequence.next().next();
                 return self.respond(incoming, status, answered, sequence, now, agenda);
             }
             None => self.whole_work(incoming),
         };
-        let visit = Visit { start: arrived, end: arrived + work, status };
+        let visit = Visit {
+            start: arrived,
+            end: arrived + work,
+            status,
+        };
         self.settle(incoming, stay, visit, sequence.next().next(), now, agenda);
     }
 
     /// The time that an operation without calls takes at this endpoint, and its status.
     #[inline]
     fn whole_work(&self, incoming: &Incoming) -> (Duration, u16) {
-        let operation = self.plan.sites[incoming.site as usize].operation;
-        let start = self.plan.operations[operation as usize].start;
+        let start = self.sites[incoming.site as usize].start;
         let segment = self.segment(incoming.id, start, start, NIL);
         let slowdown = self.endpoints[incoming.endpoint as usize].slowdown;
-        (Duration::from_nanos_f64(segment.work * slowdown), if segment.status == 0 { 200 } else { segment.status })
+        (
+            Duration::from_nanos_f64(segment.work * slowdown),
+            if segment.status == 0 { 200 } else { segment.status },
+        )
     }
 
     /// Measures a settled visit and schedules its answer.
@@ -224,21 +251,29 @@ impl World<'_> {
         now: Time,
         agenda: &mut Agenda<Event>,
     ) {
-        if self.within_horizon(visit.start) {
-            self.observe.service_started(stay, visit.start);
-        }
-        self.observe.busy(incoming.endpoint, 1, visit.start, visit.end);
         if self.within_horizon(visit.end) {
-            self.observe.attempt_left(stay, visit.end, End::Answer(Answer::Status(visit.status)));
+            self.observe.visited(stay, visit.start, visit.end, visit.status);
         } else {
-            self.observe.attempt_left(stay, self.horizon, End::Answer(Answer::Cancelled));
+            self.settle_beyond_horizon(stay, visit);
         }
-        let Some(at) = self.response_arrives(incoming, visit.end) else { return };
+        let Some(at) = self.response_arrives(incoming, visit.end) else {
+            return;
+        };
         let row = &mut self.calls[incoming.call];
         row.status = visit.status;
         row.wake = sequence;
         debug_assert!(at >= now);
         agenda.at_reserved(at, sequence, Event::ResponseDelivered { call: incoming.call });
+    }
+
+    /// A visit that the end of the run cuts off.
+    #[cold]
+    fn settle_beyond_horizon(&mut self, stay: Stay, visit: Visit) {
+        if self.within_horizon(visit.start) {
+            self.observe.service_started(stay, visit.start);
+        }
+        self.observe.busy(stay.endpoint, 1, visit.start, visit.end);
+        self.observe.attempt_left(stay, self.horizon, End::Answer(Answer::Cancelled));
     }
 
     /// Answers an attempt that is not served.
@@ -249,7 +284,11 @@ impl World<'_> {
 
     #[inline]
     pub(super) fn stay(&self, endpoint: u32, arrived: Time) -> Stay {
-        Stay { service: self.plan.endpoints[endpoint as usize].service, endpoint, arrived }
+        Stay {
+            service: self.endpoints[endpoint as usize].service,
+            endpoint,
+            arrived,
+        }
     }
 
     // ---- Visits event by event. ----
@@ -257,12 +296,12 @@ impl World<'_> {
     /// Gives an arriving task a slot, a place in the queue, or a refusal.
     fn admit(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let incoming = self.tasks[task].incoming();
-        let plan = &self.plan.services[self.plan.endpoints[incoming.endpoint as usize].service as usize];
+        let plan = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize];
         let stay = self.stay(incoming.endpoint, now);
         self.observe.attempt_arrived(stay);
         let row = &mut self.tasks[task];
         row.arrived = now;
-        row.pc = self.plan.operations[self.plan.sites[incoming.site as usize].operation as usize].start;
+        row.pc = self.sites[incoming.site as usize].start;
         let reserved = self.tasks[task].wake;
         if let Some(status) = self.fails_at_once(&incoming) {
             self.free_task(task);
@@ -270,7 +309,9 @@ impl World<'_> {
                 return self.turn_away(&incoming, stay, status, now, agenda);
             }
             self.observe.attempt_left(stay, now, End::Answer(Answer::Status(status)));
-            let Some(at) = self.response_arrives(&incoming, now) else { return };
+            let Some(at) = self.response_arrives(&incoming, now) else {
+                return;
+            };
             return self.respond(&incoming, status, at, reserved.next(), now, agenda);
         }
         let endpoint = &self.endpoints[incoming.endpoint as usize];
@@ -311,8 +352,13 @@ impl World<'_> {
 
     /// Takes a slot for a task that goes on; false if it has to queue for one.
     pub(super) fn resume_slot(&mut self, task: u32, now: Time) -> bool {
-        let Task { endpoint, holds_slot, join, .. } = self.tasks[task];
-        let plan = &self.plan.services[self.plan.endpoints[endpoint as usize].service as usize];
+        let Task {
+            endpoint,
+            holds_slot,
+            join,
+            ..
+        } = self.tasks[task];
+        let plan = self.services_of(endpoint);
         // Under `sync` the branches of a request work on its slot.
         if holds_slot || (plan.threading == Threading::Sync && join != NIL) {
             return true;
@@ -366,7 +412,7 @@ impl World<'_> {
 
     fn enqueue(&mut self, task: u32, state: TaskState) {
         let endpoint = self.tasks[task].endpoint;
-        let service = self.plan.endpoints[endpoint as usize].service;
+        let lifo = self.services_of(endpoint).discipline == Discipline::Lifo;
         let row = &mut self.endpoints[endpoint as usize];
         row.queued += 1;
         let old_head = row.head;
@@ -375,7 +421,7 @@ impl World<'_> {
             row.head = task;
             row.tail = task;
             self.tasks[task].next = NIL;
-        } else if self.plan.services[service as usize].discipline == Discipline::Lifo {
+        } else if lifo {
             row.head = task;
             self.tasks[task].next = old_head;
         } else {
@@ -388,10 +434,10 @@ impl World<'_> {
 
     /// Integrates the busy slots up to now.
     fn count_busy(&mut self, endpoint: u32, now: Time) {
-        let service = self.plan.endpoints[endpoint as usize].service;
+        let shared = self.services_of(endpoint).discipline == Discipline::ProcessorSharing;
         let row = &mut self.endpoints[endpoint as usize];
         // Under processor sharing the cores are what is busy.
-        if self.plan.services[service as usize].discipline != Discipline::ProcessorSharing {
+        if !shared {
             self.observe.busy(endpoint, row.busy, row.busy_since, now);
         }
         row.busy_since = now;
@@ -433,11 +479,13 @@ impl World<'_> {
     pub(super) fn cancel_task(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.calls[call];
         let service = self.callers[row.cluster as usize].service;
-        if self.plan.services[service as usize].on_cancel == OnCancel::Continue {
+        if self.services[service as usize].on_cancel == OnCancel::Continue {
             return;
         }
         let task = self.task_of_call[call as usize];
-        let Some(incoming) = (task != NIL).then(|| self.tasks[task].incoming()) else { return };
+        let Some(incoming) = (task != NIL).then(|| self.tasks[task].incoming()) else {
+            return;
+        };
         if incoming.call != call || incoming.generation != row.generation {
             return;
         }
@@ -454,8 +502,7 @@ impl World<'_> {
         if row.endpoint == NIL || row.id != id || row.join != NIL {
             return;
         }
-        let service = self.plan.endpoints[row.endpoint as usize].service;
-        let stop = self.plan.services[service as usize].on_cancel == OnCancel::Stop;
+        let stop = self.services_of(row.endpoint).on_cancel == OnCancel::Stop;
         let stay = self.stay(row.endpoint, row.arrived);
         match row.state {
             TaskState::Abandoned | TaskState::Overtaken => return,
@@ -477,7 +524,12 @@ impl World<'_> {
 
     /// Stops a task, its branches and their calls, and gives its slots back.
     fn stop_task(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { state, waits_for, endpoint, .. } = self.tasks[task];
+        let Task {
+            state,
+            waits_for,
+            endpoint,
+            ..
+        } = self.tasks[task];
         self.tasks[task].wake = Sequence::NONE;
         match state {
             TaskState::Calling => {
@@ -540,7 +592,8 @@ impl World<'_> {
             self.tasks[task].holds_slot = false;
             self.free_task(task);
             if row.join == NIL && row.state != TaskState::Abandoned {
-                self.observe.attempt_left(self.stay(endpoint, row.arrived), now, End::Answer(Answer::Reset));
+                self.observe
+                    .attempt_left(self.stay(endpoint, row.arrived), now, End::Answer(Answer::Reset));
                 if tell {
                     self.reset(&row.incoming(), now, agenda);
                 }
@@ -561,7 +614,8 @@ impl World<'_> {
             let row = self.tasks[task];
             let gone = row.state.is_under_way() || row.state == TaskState::Abandoned;
             if row.endpoint != NIL && !gone && row.join == NIL {
-                self.observe.attempt_left(self.stay(row.endpoint, row.arrived), horizon, End::Answer(Answer::Cancelled));
+                self.observe
+                    .attempt_left(self.stay(row.endpoint, row.arrived), horizon, End::Answer(Answer::Cancelled));
             }
         }
     }

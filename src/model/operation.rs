@@ -56,7 +56,10 @@ impl World<'_> {
                 Instr::Choose { first, count } => {
                     let coin = step_key(id, Purpose::Coin, step).draws().next_u64();
                     let arms = &self.plan.arms[first as usize..(first + count) as usize];
-                    let arm = arms.iter().find(|arm| arm.up_to.happens(coin)).expect("the last arm takes the rest");
+                    let arm = arms
+                        .iter()
+                        .find(|arm| arm.up_to.happens(coin))
+                        .expect("the last arm takes the rest");
                     pc = arm.start;
                 }
                 Instr::Jump { to } => pc = to,
@@ -73,12 +76,14 @@ impl World<'_> {
     }
 
     fn operation_start(&self, site: u32) -> u32 {
-        self.plan.operations[self.plan.sites[site as usize].operation as usize].start
+        self.sites[site as usize].start
     }
 
     /// Goes on with a task: works, or does what comes after the work. A task that has to queue for a slot stops here.
     pub(super) fn advance(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { id, endpoint, site, pc, .. } = self.tasks[task];
+        let Task {
+            id, endpoint, site, pc, ..
+        } = self.tasks[task];
         let slow_add = self.endpoints[endpoint as usize].slow_add;
         let segment = self.segment(id, self.operation_start(site), pc, slow_add);
         // A visit that could have been computed on arrival has an event for its end even if that is now.
@@ -94,8 +99,7 @@ impl World<'_> {
         row.pc = segment.pc;
         row.status = segment.status;
         row.state = TaskState::Working;
-        let service = self.plan.endpoints[endpoint as usize].service;
-        if self.plan.services[service as usize].discipline == Discipline::ProcessorSharing {
+        if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
             return self.share_work(task, segment.work, now, agenda);
         }
         let work = Duration::from_nanos_f64(segment.work * self.endpoints[endpoint as usize].slowdown);
@@ -119,7 +123,14 @@ impl World<'_> {
 
     /// Does what a segment stopped at.
     pub(super) fn after_work(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { id, endpoint, site, pc, status, .. } = self.tasks[task];
+        let Task {
+            id,
+            endpoint,
+            site,
+            pc,
+            status,
+            ..
+        } = self.tasks[task];
         if status != 0 {
             return self.finish_task(task, now, agenda);
         }
@@ -131,7 +142,7 @@ impl World<'_> {
             Instr::Call { site: called, .. } => {
                 self.pause(task, now, agenda);
                 let step = u64::from(pc - self.operation_start(site));
-                let first = self.plan.services[self.plan.endpoints[endpoint as usize].service as usize].first_endpoint;
+                let first = self.plan.services[self.endpoints[endpoint as usize].service as usize].first_endpoint;
                 let hash = self.tasks_hash(task);
                 let id = id.with(((Purpose::Request as u64) << 32) | step);
                 let call = self.open_call(called, endpoint - first, (id, hash), task, now, agenda);
@@ -151,13 +162,16 @@ impl World<'_> {
     fn tasks_hash(&self, task: u32) -> u64 {
         let row = &self.tasks[task];
         let call = &self.calls[row.call];
-        if call.generation == row.generation { call.hash } else { row.id.0 }
+        if call.generation == row.generation {
+            call.hash
+        } else {
+            row.id.0
+        }
     }
 
     /// Under `async` a task that waits for others leaves its slot.
     fn pause(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let service = self.plan.endpoints[self.tasks[task].endpoint as usize].service;
-        if self.plan.services[service as usize].threading == Threading::Async {
+        if self.services_of(self.tasks[task].endpoint).threading == Threading::Async {
             // Set first: serving the next in the queue must not meet this task as one that works.
             self.tasks[task].state = TaskState::Joining;
             self.release_slot(task, now, agenda);
@@ -165,7 +179,12 @@ impl World<'_> {
     }
 
     fn branch_out(&mut self, task: u32, first: u32, count: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let join = self.joins.insert(Join { task, remaining: count, first: NIL, status: 0 });
+        let join = self.joins.insert(Join {
+            task,
+            remaining: count,
+            first: NIL,
+            status: 0,
+        });
         let mut sibling = NIL;
         for branch in (first..first + count).rev() {
             let row = Task {
@@ -193,7 +212,14 @@ impl World<'_> {
 
     /// A task has come to its end, with its status.
     fn finish_task(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { join, status, endpoint, arrived, wake, .. } = self.tasks[task];
+        let Task {
+            join,
+            status,
+            endpoint,
+            arrived,
+            wake,
+            ..
+        } = self.tasks[task];
         if join != NIL {
             self.tasks[task].state = TaskState::Ended;
             self.release_slot(task, now, agenda);
@@ -205,7 +231,9 @@ impl World<'_> {
         self.release_slot(task, now, agenda);
         self.free_task(task);
         self.unload(endpoint, now);
-        let Some(at) = self.response_arrives(&incoming, now) else { return };
+        let Some(at) = self.response_arrives(&incoming, now) else {
+            return;
+        };
         let settled = self.services_of(endpoint).could_settle_visits;
         let sequence = if settled { wake.next() } else { agenda.reserve(1) };
         self.respond(&incoming, status, at, sequence, now, agenda);
@@ -256,8 +284,7 @@ impl World<'_> {
     /// Stops what a task works on.
     pub(super) fn stop_work(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let endpoint = self.tasks[task].endpoint;
-        let service = self.plan.endpoints[endpoint as usize].service;
-        if self.plan.services[service as usize].discipline == Discipline::ProcessorSharing {
+        if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
             self.stop_shared_work(task, now, agenda);
         }
     }

@@ -11,7 +11,7 @@ use crate::model::event::Event;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
 use crate::model::plan::{
-    Discipline, Instr, KeyPlan, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, UNLIMITED,
+    Discipline, Instr, KeyPlan, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
 };
 use crate::model::processor_sharing::Shared;
 use crate::model::result::RunResult;
@@ -26,9 +26,19 @@ use crate::time::{Duration, Time};
 /// No index.
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// What the model knows of a site beside its plan.
+/// What the event loop reads of a site: its plan, with what follows from it.
 #[derive(Debug)]
 pub(crate) struct SiteState {
+    /// Its edge.
+    pub edge: u32,
+    /// Where its callers begin in [`World::cluster_of`].
+    pub cluster_base: u32,
+    /// The first instruction of the operation called.
+    pub start: u32,
+    /// As in the plan.
+    pub request_size: u32,
+    /// As in the plan.
+    pub response_size: u32,
     /// The list of its overall timeouts; `NIL`: none.
     pub timeout_list: u32,
     /// The list of its per-try timeouts; `NIL`: none.
@@ -39,9 +49,19 @@ pub(crate) struct SiteState {
     pub keyed: bool,
 }
 
-/// What the model knows of a service beside its plan.
+/// What the event loop reads of a service: its plan, with what follows from it.
 #[derive(Debug)]
 pub(crate) struct ServiceState {
+    /// As in the plan.
+    pub concurrency: u32,
+    /// As in the plan.
+    pub queue_limit: u32,
+    /// As in the plan.
+    pub discipline: Discipline,
+    /// As in the plan.
+    pub threading: Threading,
+    /// As in the plan.
+    pub on_cancel: OnCancel,
     /// A visit could be computed on arrival.
     pub could_settle_visits: bool,
     /// And it is.
@@ -89,8 +109,6 @@ pub(crate) struct World<'p> {
     pub(super) shared: Vec<Shared>,
     pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) callers: Vec<Caller>,
-    /// Where the callers of each cluster of the plan begin in `cluster_of`.
-    pub(super) cluster_base: Vec<u32>,
     /// The row in `callers`; `NIL`: not made yet.
     pub(super) cluster_of: Vec<u32>,
     pub(super) fault_targets: Vec<Vec<u32>>,
@@ -101,10 +119,14 @@ impl<'p> World<'p> {
     fn new(plan: &'p Plan, options: RunOptions) -> World<'p> {
         let streams = Streams::new(options.seed, options.replication);
         let mut timers = Timers::new(options.elision);
-        let services: Vec<ServiceState> =
-            (0..plan.services.len() as u32).map(|service| service_state(plan, service, &streams, options.elision)).collect();
+        let services: Vec<ServiceState> = (0..plan.services.len() as u32)
+            .map(|service| service_state(plan, service, &streams, options.elision))
+            .collect();
         let any_lane = services.iter().any(|service| service.settles_visits);
-        let any_shared = plan.services.iter().any(|service| service.discipline == Discipline::ProcessorSharing);
+        let any_shared = plan
+            .services
+            .iter()
+            .any(|service| service.discipline == Discipline::ProcessorSharing);
         let mut cluster_base = Vec::with_capacity(plan.clusters.len());
         let mut clusters = 0;
         for cluster in &plan.clusters {
@@ -122,7 +144,7 @@ impl<'p> World<'p> {
             last_completion: Time::ZERO,
             observe: Observe::new(plan, options.warmup, options.pilot),
             links: plan.network.links.iter().map(Link::new).collect(),
-            sites: site_states(plan, &mut timers),
+            sites: site_states(plan, &cluster_base, &mut timers),
             timers,
             services,
             clients: Vec::new(),
@@ -133,14 +155,17 @@ impl<'p> World<'p> {
             cancels: Table::default(),
             task_of_call: Vec::new(),
             remembers_tasks: plan.services.iter().any(|service| service.on_cancel != OnCancel::Continue),
-            endpoints: plan.endpoints.iter().map(|endpoint| Endpoint::new(endpoint.zone, endpoint.speed)).collect(),
+            endpoints: plan.endpoints.iter().map(Endpoint::new).collect(),
             load: vec![0; plan.endpoints.len()],
-            lanes: (0..if any_lane { plan.endpoints.len() } else { 0 }).map(|_| Lane::default()).collect(),
-            shared: (0..if any_shared { plan.endpoints.len() } else { 0 }).map(|_| Shared::default()).collect(),
+            lanes: (0..if any_lane { plan.endpoints.len() } else { 0 })
+                .map(|_| Lane::default())
+                .collect(),
+            shared: (0..if any_shared { plan.endpoints.len() } else { 0 })
+                .map(|_| Shared::default())
+                .collect(),
             upstreams: plan.clusters.iter().map(|cluster| upstream(plan, cluster)).collect(),
             callers: Vec::new(),
             cluster_of: vec![NIL; clusters as usize],
-            cluster_base,
             fault_targets: Vec::new(),
             fault_active: Vec::new(),
             plan,
@@ -149,7 +174,7 @@ impl<'p> World<'p> {
 
     #[inline]
     pub(super) fn services_of(&self, endpoint: u32) -> &ServiceState {
-        &self.services[self.plan.endpoints[endpoint as usize].service as usize]
+        &self.services[self.endpoints[endpoint as usize].service as usize]
     }
 
     #[inline]
@@ -179,11 +204,16 @@ fn upstream(plan: &Plan, cluster: &crate::model::plan::ClusterPlan) -> Arc<Upstr
     Arc::new(Upstream::new((*cluster.config).clone(), infos))
 }
 
-fn site_states(plan: &Plan, timers: &mut Timers) -> Vec<SiteState> {
+fn site_states(plan: &Plan, cluster_base: &[u32], timers: &mut Timers) -> Vec<SiteState> {
     let mut states: Vec<SiteState> = plan
         .sites
         .iter()
         .map(|site| SiteState {
+            edge: site.edge,
+            cluster_base: cluster_base[site.cluster as usize],
+            start: plan.operations[site.operation as usize].start,
+            request_size: site.request_size,
+            response_size: site.response_size,
             timeout_list: timers.list(Timer::Call, site.timeout),
             attempt_list: timers.list(Timer::Attempt, site.per_try_timeout),
             client: NIL,
@@ -206,7 +236,11 @@ fn site_states(plan: &Plan, timers: &mut Timers) -> Vec<SiteState> {
 
 fn service_state(plan: &Plan, index: u32, streams: &Streams, elision: Elision) -> ServiceState {
     let service = &plan.services[index as usize];
-    let balancers = plan.clusters.iter().filter(|cluster| cluster.service == index).map(|cluster| &cluster.config.balancer);
+    let balancers = plan
+        .clusters
+        .iter()
+        .filter(|cluster| cluster.service == index)
+        .map(|cluster| &cluster.config.balancer);
     let load_is_known = balancers.clone().any(|balancer| balancer.reads_server_load());
     let observed = load_is_known || balancers.clone().any(|balancer| balancer.wants_idle_reports());
     let could_settle_visits = !observed
@@ -218,6 +252,11 @@ fn service_state(plan: &Plan, index: u32, streams: &Streams, elision: Elision) -
     let could_fold_request_hop = could_settle_visits && service.concurrency == UNLIMITED;
     let on = elision == Elision::On;
     ServiceState {
+        concurrency: service.concurrency,
+        queue_limit: service.queue_limit,
+        discipline: service.discipline,
+        threading: service.threading,
+        on_cancel: service.on_cancel,
         could_settle_visits,
         settles_visits: could_settle_visits && on,
         could_fold_request_hop,
@@ -243,10 +282,17 @@ fn is_struck(plan: &Plan, index: u32, service: &ServicePlan) -> bool {
 
 /// Whether an operation makes no call. Its instructions end where the next operation's begin.
 fn is_leaf(plan: &Plan, operation: &OperationPlan) -> bool {
-    let end = plan.operations.iter().map(|other| other.start).filter(|&start| start > operation.start).min();
+    let end = plan
+        .operations
+        .iter()
+        .map(|other| other.start)
+        .filter(|&start| start > operation.start)
+        .min();
     let end = end.map_or(plan.program.len(), |end| end as usize);
     let program = &plan.program[operation.start as usize..end];
-    !program.iter().any(|instr| matches!(instr, Instr::Call { .. } | Instr::Parallel { .. }))
+    !program
+        .iter()
+        .any(|instr| matches!(instr, Instr::Call { .. } | Instr::Parallel { .. }))
 }
 
 impl engine::World for World<'_> {
@@ -301,5 +347,5 @@ pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     world.count_unfinished();
     world.count_left_over();
     let simulated = world.last_completion.max(Time::ZERO + plan.duration);
-    world.observe.finish(digest.finish(), events, simulated)
+    world.observe.finish(plan, digest.finish(), events, simulated)
 }

@@ -9,4 +9,5 @@ pub mod measure;
 pub mod model;
 pub mod policy;
 pub mod random;
+pub mod scenario;
 pub mod time;

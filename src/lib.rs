@@ -4,10 +4,12 @@
 //! repeat, measure and show. `ARCHITECTURE.md` says where things are and what may depend on what.
 
 pub mod cli;
+pub mod experiment;
 pub mod math;
 pub mod measure;
 pub mod model;
 pub mod policy;
 pub mod random;
+pub mod report;
 pub mod scenario;
 pub mod time;

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::measure::confidence::RatioSums;
 use crate::measure::{Histogram, Series, SeriesHistogram};
-use crate::model::plan::Plan;
+use crate::model::plan::{Discipline, Plan, ServicePlan, UNLIMITED};
 use crate::model::result::{ClientResult, EdgeResult, EndpointResult, Failures, RunResult, ServiceResult};
 use crate::time::Duration;
 
@@ -13,6 +13,11 @@ use crate::time::Duration;
 pub const QUANTILES: [f64; 7] = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999];
 /// Their names.
 pub const QUANTILE_NAMES: [&str; 7] = ["p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99"];
+
+/// Values beyond a quantile that must be there in all before it is shown.
+const EXCEEDANCES_MIN: f64 = 100.0;
+/// The same in a replication, on average.
+const EXCEEDANCES_PER_REPLICATION_MIN: f64 = 5.0;
 
 /// All replications of one variant.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +85,10 @@ pub struct EdgeFold {
 /// The attempts at one service.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceFold {
+    /// Its endpoints: the first and how many.
+    pub endpoints: (usize, usize),
+    /// What one endpoint can serve at once: slots, or cores under processor sharing; `None` without a limit.
+    pub capacity: Option<f64>,
     /// Attempts that arrived.
     pub arrived: Vec<f64>,
     /// Of those, failed.
@@ -136,18 +145,36 @@ impl LatencyFold {
         self.pooled.merge(histogram);
         self.totals.push((histogram.sum() as f64, histogram.count() as f64));
         let buckets = histogram.quantile_buckets(QUANTILES);
-        let quantiles = buckets[0].is_some().then(|| buckets.map(|bucket| bucket.map_or(0.0, |b| histogram.midpoint(b))));
+        let quantiles = buckets[0]
+            .is_some()
+            .then(|| buckets.map(|bucket| bucket.map_or(0.0, |b| histogram.midpoint(b))));
         self.quantiles.push(quantiles);
+    }
+
+    /// How many values a quantile needs before it may be shown: 100 beyond it in all, and 5 beyond it in each
+    /// replication on average. `None` if there are enough.
+    pub fn values_missing(&self, index: usize) -> Option<u64> {
+        let beyond = EXCEEDANCES_MIN.max(EXCEEDANCES_PER_REPLICATION_MIN * self.quantiles.len() as f64);
+        // 1 - 0.9999 is not 0.0001, so the tail is rounded to the digits that it has.
+        let tail = ((1.0 - QUANTILES[index]) * 1e6).round();
+        let needed = (beyond * 1e6 / tail).ceil() as u64;
+        (self.pooled.count() < needed).then_some(needed)
     }
 
     /// The mean of each replication in nanoseconds; `None` if one has no values.
     pub fn means(&self) -> Option<Vec<f64>> {
-        self.totals.iter().map(|&(sum, count)| (count > 0.0).then(|| sum / count)).collect()
+        self.totals
+            .iter()
+            .map(|&(sum, count)| (count > 0.0).then(|| sum / count))
+            .collect()
     }
 
     /// One of the [`QUANTILES`] of each replication; `None` if one has no values.
     pub fn quantile_of_each(&self, index: usize) -> Option<Vec<f64>> {
-        self.quantiles.iter().map(|quantiles| quantiles.map(|quantiles| quantiles[index])).collect()
+        self.quantiles
+            .iter()
+            .map(|quantiles| quantiles.map(|quantiles| quantiles[index]))
+            .collect()
     }
 }
 
@@ -163,7 +190,7 @@ impl VariantResult {
             digests: Vec::new(),
             clients: vec![ClientFold::default(); plan.clients.len()],
             edges: vec![EdgeFold::default(); plan.edges.len()],
-            services: vec![ServiceFold::default(); plan.services.len()],
+            services: plan.services.iter().map(ServiceFold::new).collect(),
             endpoints: vec![EndpointFold::default(); plan.endpoints.len()],
         }
     }
@@ -178,11 +205,16 @@ impl VariantResult {
         let window = result.measured_nanos as f64;
         fold_each(&mut self.clients, &result.clients, ClientFold::add);
         fold_each(&mut self.edges, &result.edges, EdgeFold::add);
-        fold_each(&mut self.services, &result.services, |fold, result| fold.add(result, window));
-        fold_each(&mut self.endpoints, &result.endpoints, |fold, result| fold.add(result, window));
+        fold_each(&mut self.services, &result.services, |fold, service| {
+            let (first, count) = fold.endpoints;
+            fold.add(service, &result.endpoints[first..first + count], window);
+        });
+        fold_each(&mut self.endpoints, &result.endpoints, |fold, result| {
+            fold.add(result, window)
+        });
     }
 
-    /// Adds what the endpoints of each service were busy, in the last replication added.
+    /// A hash over the digests of all replications.
     pub fn digest(&self) -> u64 {
         let mut hash = Xxh3::new();
         self.digests.iter().for_each(|digest| hash.update(&digest.to_le_bytes()));
@@ -211,7 +243,9 @@ impl ClientFold {
     /// The share of requests that succeeded in each replication; `None` if one has no requests.
     pub fn availabilities(&self) -> Option<Vec<f64>> {
         let pairs = self.requests.iter().zip(&self.failed);
-        pairs.map(|(&requests, failed)| (requests > 0.0).then(|| (requests - failed) / requests)).collect()
+        pairs
+            .map(|(&requests, failed)| (requests > 0.0).then(|| (requests - failed) / requests))
+            .collect()
     }
 }
 
@@ -226,7 +260,21 @@ impl EdgeFold {
 }
 
 impl ServiceFold {
-    fn add(&mut self, result: &ServiceResult, window: f64) {
+    fn new(plan: &ServicePlan) -> ServiceFold {
+        let capacity = match plan.discipline {
+            Discipline::ProcessorSharing => Some(f64::from(plan.cores)),
+            Discipline::Fifo | Discipline::Lifo => (plan.concurrency != UNLIMITED).then_some(f64::from(plan.concurrency)),
+        };
+        ServiceFold {
+            endpoints: (plan.first_endpoint as usize, plan.endpoint_count as usize),
+            capacity,
+            ..ServiceFold::default()
+        }
+    }
+
+    fn add(&mut self, result: &ServiceResult, endpoints: &[EndpointResult], window: f64) {
+        self.busy
+            .push(endpoints.iter().map(|endpoint| endpoint.busy_nanos).sum::<u128>() as f64 / window);
         self.arrived.push(result.attempts as f64);
         self.failed.push(result.failures.total() as f64);
         self.failures.merge(&result.failures);
@@ -244,7 +292,8 @@ impl EndpointFold {
     fn add(&mut self, result: &EndpointResult, window: f64) {
         self.arrived += result.attempts;
         self.failed += result.failures;
-        self.queue_wait.add(result.queue_wait_nanos as f64 / 1e9, result.served as f64);
+        self.queue_wait
+            .add(result.queue_wait_nanos as f64 / 1e9, result.served as f64);
         self.busy.add(result.busy_nanos as f64, window);
         self.attempts_over_time.merge(&result.attempts_over_time);
     }

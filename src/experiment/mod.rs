@@ -11,6 +11,7 @@ use crate::model::plan::{Plan, Warmup};
 use crate::model::result::PILOT_BUCKETS;
 use crate::time::Duration;
 
+pub use crate::scenario::{FaultLabel, Names, Scenario, Variant};
 pub use fold::VariantResult;
 pub use progress::Progress;
 pub use run::{Cell, Purpose};
@@ -60,7 +61,16 @@ pub enum Warning {
 /// Below this many replications an interval is too wide or too uncertain to lean on.
 const REPLICATIONS_ADVISED: u32 = 10;
 
-impl Experiment<'_> {
+impl<'a> Experiment<'a> {
+    /// The experiment that a scenario describes.
+    pub fn of(scenario: &'a Scenario) -> Experiment<'a> {
+        Experiment {
+            variants: scenario.variants.iter().map(|variant| &*variant.plan).collect(),
+            seed: scenario.seed,
+            replications: scenario.replications,
+        }
+    }
+
     /// Runs every cell on `threads` threads and folds the results. The outcome does not depend on `threads`.
     pub fn run(&self, threads: usize, observe: impl Fn(Progress)) -> Outcome {
         assert!(self.replications >= 1 && !self.variants.is_empty());
@@ -85,7 +95,9 @@ impl Experiment<'_> {
     /// The cells of the variants that `filter` lets pass, in the order of variants, then replications.
     fn cells(&self, filter: impl Fn(&Plan) -> bool) -> Vec<Cell> {
         let variants = (0..self.variants.len()).filter(|&variant| filter(self.variants[variant]));
-        variants.flat_map(|variant| (0..self.replications).map(move |replication| Cell { variant, replication })).collect()
+        variants
+            .flat_map(|variant| (0..self.replications).map(move |replication| Cell { variant, replication }))
+            .collect()
     }
 
     /// The cut that MSER-5 gives for the variants that ask for it: the largest, so that all of them are measured over
@@ -112,7 +124,12 @@ impl Experiment<'_> {
             let nanos = u128::from(plan.duration.0) * found.points as u128 / PILOT_BUCKETS as u128;
             cut = cut.max(Duration(nanos as u64));
         }
-        let shortest = self.variants.iter().map(|plan| plan.duration).min().expect("there are variants");
+        let shortest = self
+            .variants
+            .iter()
+            .map(|plan| plan.duration)
+            .min()
+            .expect("there are variants");
         if shortest.0 < cut.0.saturating_mul(11) {
             warnings.push(Warning::ShortRun {
                 warmup: cut,
@@ -124,7 +141,11 @@ impl Experiment<'_> {
 
     fn measure(&self, threads: usize, auto: Duration, observe: &impl Fn(Progress)) -> Vec<VariantResult> {
         let warmups: Vec<Duration> = self.variants.iter().map(|plan| warmup_of(plan, auto)).collect();
-        let folds = self.variants.iter().zip(&warmups).map(|(plan, &warmup)| VariantResult::new(plan, warmup));
+        let folds = self
+            .variants
+            .iter()
+            .zip(&warmups)
+            .map(|(plan, &warmup)| VariantResult::new(plan, warmup));
         let mut folds: Vec<VariantResult> = folds.collect();
         let run = |cell: Cell| {
             let purpose = Purpose::Measure {

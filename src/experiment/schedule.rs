@@ -21,7 +21,10 @@ where
         cells.iter().for_each(|&cell| fold(cell, run(cell)));
         return;
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("the system gives threads");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .expect("the system gives threads");
     let (sender, receiver) = mpsc::channel();
     let window = threads * WINDOW_PER_THREAD;
     pool.in_place_scope(|scope| {
@@ -65,7 +68,11 @@ mod tests {
         for threads in [1, 2, 3, 8, 100] {
             let mut folded = Vec::new();
             in_order(&cells, threads, uneven, |cell, result| folded.push((cell, result)));
-            assert_eq!(folded, cells.iter().map(|&cell| (cell, cell * 2)).collect::<Vec<_>>(), "{threads} threads");
+            assert_eq!(
+                folded,
+                cells.iter().map(|&cell| (cell, cell * 2)).collect::<Vec<_>>(),
+                "{threads} threads"
+            );
         }
     }
 
@@ -87,6 +94,11 @@ mod tests {
     #[test]
     #[should_panic(expected = "cell 5 is broken")]
     fn a_panic_is_passed_on() {
-        in_order(&(0..20).collect::<Vec<_>>(), 2, |cell: usize| assert!(cell != 5, "cell 5 is broken"), |_, ()| ());
+        in_order(
+            &(0..20).collect::<Vec<_>>(),
+            2,
+            |cell: usize| assert!(cell != 5, "cell 5 is broken"),
+            |_, ()| (),
+        );
     }
 }

@@ -278,7 +278,9 @@ mod tests {
         for (p, value) in [(0.0, 1.0), (0.5, 50.0), (0.501, 51.0), (0.99, 99.0), (1.0, 100.0)] {
             assert_eq!(histogram.quantile(p), Some(value), "{p}");
         }
-        let together = histogram.quantile_buckets([0.0, 0.5, 0.99, 1.0]).map(|bucket| bucket.expect("values").lower);
+        let together = histogram
+            .quantile_buckets([0.0, 0.5, 0.99, 1.0])
+            .map(|bucket| bucket.expect("values").lower);
         assert_eq!(together, [1, 50, 99, 100]);
     }
 

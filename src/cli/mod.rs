@@ -6,6 +6,10 @@ pub mod replay;
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[expect(
+    dead_code,
+    reason = "the subcommands here can neither fail an expectation nor be interrupted"
+)]
 pub enum Exit {
     /// All well.
     Success = 0,

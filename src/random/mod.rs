@@ -6,8 +6,10 @@
 
 pub mod arrival;
 pub mod distribution;
+pub mod quantity;
 mod stream;
 
 pub use arrival::{Arrival, ArrivalConfig};
 pub use distribution::{Distribution, DistributionConfig};
+pub use quantity::{Quantity, Rate, Share, Unit};
 pub use stream::{Draws, Key, Purpose, Rng, Streams};

@@ -258,9 +258,10 @@ fn priorities_share_as_balancing_says() {
 #[test]
 fn same_seed_same_picks_and_another_seed_others() {
     for name in NAMES {
-        let picks = |seed| Caller::new(name, endpoints(20), seed).addresses(500, 4);
-        assert_eq!(picks(1), picks(1), "{name}");
-        assert_ne!(picks(1), picks(2), "{name}");
+        // More calls at a time than endpoints, so that there is not always an idle one.
+        let picks = |seed| Caller::new(name, endpoints(20), seed).addresses(500, 30);
+        assert!(picks(1) == picks(1), "{name}");
+        assert!(picks(1) != picks(2), "{name}");
     }
 }
 
@@ -279,7 +280,7 @@ fn callers_share_an_upstream_and_nothing_else() {
         one.addresses(77, 2);
         one.cluster.on_health(EndpointIndex(0), Health::Unhealthy, one.now);
         one.addresses(77, 2);
-        assert_eq!(other.addresses(300, 3), alone, "{name}");
+        assert!(other.addresses(300, 3) == alone, "{name}");
     }
 }
 

@@ -1,4 +1,6 @@
-//! The integration tests, in one binary.
+//! All integration tests, in one binary.
 
+mod conformance;
+mod policy;
 mod report;
 mod synthetic;

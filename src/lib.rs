@@ -9,4 +9,5 @@ pub mod measure;
 pub mod model;
 pub mod policy;
 pub mod random;
+pub mod replay;
 pub mod time;

@@ -42,7 +42,13 @@ mod tests {
     #[test]
     fn order_time_and_word_all_count() {
         let reference = digest(&[(1, 2), (3, 4)]);
-        for other in [&[(3, 4), (1, 2)][..], &[(1, 2), (3, 5)], &[(1, 2), (4, 4)], &[(1, 2)], &[(1, 2), (3, 4), (3, 4)]] {
+        for other in [
+            &[(3, 4), (1, 2)][..],
+            &[(1, 2), (3, 5)],
+            &[(1, 2), (4, 4)],
+            &[(1, 2)],
+            &[(1, 2), (3, 4), (3, 4)],
+        ] {
             assert_ne!(digest(other), reference, "{other:?}");
         }
     }

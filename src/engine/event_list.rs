@@ -117,7 +117,11 @@ impl<E: Copy> EventList<E> {
     /// Adds an event. Its time must not be before that of the event taken last.
     #[inline]
     pub fn push(&mut self, time: Time, sequence: Sequence, event: E) {
-        let entry = Entry { time: time.0, sequence: sequence.0, event };
+        let entry = Entry {
+            time: time.0,
+            sequence: sequence.0,
+            event,
+        };
         let bucket = time.0 >> self.shift;
         if bucket <= self.present {
             self.late.push(entry);

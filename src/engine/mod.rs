@@ -54,7 +54,11 @@ pub struct Agenda<E> {
 
 impl<E: Copy> Default for Agenda<E> {
     fn default() -> Self {
-        Agenda { list: EventList::new(), next: Sequence(0), now: Time::ZERO }
+        Agenda {
+            list: EventList::new(),
+            next: Sequence(0),
+            now: Time::ZERO,
+        }
     }
 }
 

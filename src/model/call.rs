@@ -107,7 +107,8 @@ impl World<'_> {
         });
         self.next_generation = self.next_generation.wrapping_add(1);
         self.observe.call_opened(self.plan.sites[site as usize].edge, now);
-        self.timers.start(self.sites[site as usize].timeout_list, call, &mut self.calls, now, agenda);
+        self.timers
+            .start(self.sites[site as usize].timeout_list, call, &mut self.calls, now, agenda);
         call
     }
 
@@ -125,7 +126,8 @@ impl World<'_> {
             self.complete(call, End::NoEndpoint, now, agenda);
             return;
         }
-        self.timers.start(self.sites[site as usize].attempt_list, call, &mut self.calls, now, agenda);
+        self.timers
+            .start(self.sites[site as usize].attempt_list, call, &mut self.calls, now, agenda);
         self.send_request(call, now, agenda);
     }
 
@@ -158,7 +160,11 @@ impl World<'_> {
     pub(super) fn finish_attempt(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
         let row = &mut self.calls[call];
         let site = row.site;
-        let outcome = Outcome { answer, latency: now.since(row.sent), attempts: u32::from(row.attempts) };
+        let outcome = Outcome {
+            answer,
+            latency: now.since(row.sent),
+            attempts: u32::from(row.attempts),
+        };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
             self.cancel_task(call, now, agenda);
         }
@@ -166,7 +172,8 @@ impl World<'_> {
         let row = &mut self.calls[call];
         row.endpoint = NIL;
         row.wake = Sequence::NONE;
-        self.timers.stop(self.sites[site as usize].attempt_list, call, &mut self.calls);
+        self.timers
+            .stop(self.sites[site as usize].attempt_list, call, &mut self.calls);
         match verdict {
             Verdict::Done => self.complete(call, End::Answer(answer), now, agenda),
             Verdict::Retry { after } => {
@@ -188,15 +195,23 @@ impl World<'_> {
 
     /// Ends a call: measures it, frees its row, and goes on with whoever waits for it.
     pub(super) fn complete(&mut self, call: u32, end: End, now: Time, agenda: &mut Agenda<Event>) {
-        let Call { site, start, parent, attempts, .. } = self.calls[call];
-        self.timers.stop(self.sites[site as usize].timeout_list, call, &mut self.calls);
+        let Call {
+            site,
+            start,
+            parent,
+            attempts,
+            ..
+        } = self.calls[call];
+        self.timers
+            .stop(self.sites[site as usize].timeout_list, call, &mut self.calls);
         let row = &mut self.calls[call];
         row.site = NIL;
         row.wake = Sequence::NONE;
         row.generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1);
         self.calls.release(call);
-        self.observe.call_completed(self.plan.sites[site as usize].edge, start, now, end);
+        self.observe
+            .call_completed(self.plan.sites[site as usize].edge, start, now, end);
         match self.sites[site as usize].client {
             NIL if parent == NIL => {}
             NIL => self.resume(parent, end.is_success(), now, agenda),
@@ -213,12 +228,15 @@ impl World<'_> {
     /// Counts what never ended. To be called once, after the last event.
     pub(super) fn count_unfinished(&mut self) {
         for call in self.calls.slots() {
-            let Call { site, start, attempts, .. } = self.calls[call];
+            let Call {
+                site, start, attempts, ..
+            } = self.calls[call];
             if site == NIL {
                 continue;
             }
             let end = End::Answer(Answer::Cancelled);
-            self.observe.call_completed(self.plan.sites[site as usize].edge, start, start, end);
+            self.observe
+                .call_completed(self.plan.sites[site as usize].edge, start, start, end);
             let client = self.sites[site as usize].client;
             if client != NIL {
                 self.observe.request_completed(client, start, self.horizon, end, attempts);

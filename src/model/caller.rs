@@ -49,7 +49,9 @@ impl World<'_> {
             }
         };
         let service = &self.plan.services[plan.service as usize];
-        let rng = self.streams.rng(Purpose::Policy, (u64::from(cluster_plan) << 32) | u64::from(caller));
+        let rng = self
+            .streams
+            .rng(Purpose::Policy, (u64::from(cluster_plan) << 32) | u64::from(caller));
         let connections = match plan.connections {
             ConnectionPlan::Warm => None,
             ConnectionPlan::Pooled { protocol, idle_timeout } => {
@@ -84,7 +86,11 @@ impl World<'_> {
             &[]
         };
         let keyed = self.sites[row.site as usize].keyed;
-        let info = CallInfo { hash: keyed.then_some(row.hash), attempt: u32::from(row.attempts) - 1, server_load };
+        let info = CallInfo {
+            hash: keyed.then_some(row.hash),
+            attempt: u32::from(row.attempts) - 1,
+            server_load,
+        };
         match caller.cluster.pick(&info, now) {
             Ok(ticket) => {
                 row.endpoint = ticket.endpoint.0;
@@ -105,7 +111,13 @@ impl World<'_> {
         if let Some(connections) = &mut caller.connections {
             connections.released(row.endpoint, outcome.answer, now);
         }
-        caller.cluster.on_finished(Ticket { endpoint: EndpointIndex(row.endpoint) }, outcome, now)
+        caller.cluster.on_finished(
+            Ticket {
+                endpoint: EndpointIndex(row.endpoint),
+            },
+            outcome,
+            now,
+        )
     }
 
     /// An endpoint has nothing left to do: it tells one of the callers that keep a list of idle endpoints, drawn at random.

@@ -109,7 +109,9 @@ impl World<'_> {
             unreachable!("only closed-loop clients have users");
         };
         let row = &self.clients[client as usize];
-        let id = row.key.with((1 << 63) | (u64::from(user - row.first_user) << 32) | u64::from(sent));
+        let id = row
+            .key
+            .with((1 << 63) | (u64::from(user - row.first_user) << 32) | u64::from(sent));
         let mut draws = id.with((Purpose::Think as u64) << 32).draws();
         let span = Duration::from_nanos_f64(self.plan.distributions[think as usize].sample(&mut draws));
         // Without this a user whose requests are refused at once would stop time.
@@ -126,7 +128,9 @@ impl World<'_> {
         let User { client, sent } = *row;
         row.sent += 1;
         let state = &self.clients[client as usize];
-        let id = state.key.with((1 << 63) | (u64::from(user - state.first_user) << 32) | u64::from(sent));
+        let id = state
+            .key
+            .with((1 << 63) | (u64::from(user - state.first_user) << 32) | u64::from(sent));
         self.send(client, id, user, now, agenda);
     }
 

@@ -5,8 +5,8 @@
 //! event. Otherwise each step is an event. Both give the same result to the nanosecond, also among equal times: the numbers that
 //! order them are reserved on arrival either way (`tests/elision.rs` compares the two).
 
-use std::collections::{BinaryHeap, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::engine::{Agenda, Sequence};
 use crate::model::call::End;
@@ -124,7 +124,10 @@ impl World<'_> {
         if self.services_of(incoming.endpoint).settles_visits {
             self.visit(incoming, now, agenda);
         } else {
-            let task = self.tasks.insert(Task { wake: reserved, ..Task::travelling(incoming) });
+            let task = self.tasks.insert(Task {
+                wake: reserved,
+                ..Task::travelling(incoming)
+            });
             self.remember_task(incoming.call, task);
             self.request_delivered(task, now, agenda);
         }
@@ -137,7 +140,11 @@ impl World<'_> {
         if plan.fail == crate::model::plan::Probability::NEVER {
             return None;
         }
-        let coin = incoming.id.with(((Purpose::Coin as u64) << 32) | u64::from(NIL)).draws().next_u64();
+        let coin = incoming
+            .id
+            .with(((Purpose::Coin as u64) << 32) | u64::from(NIL))
+            .draws()
+            .next_u64();
         plan.fail.happens(coin).then_some(plan.fail_status)
     }
 
@@ -177,7 +184,9 @@ impl World<'_> {
         let (work, status) = self.whole_work(incoming);
         let end = start + work;
         let sequence = agenda.reserve(2);
-        self.lanes[incoming.endpoint as usize].free.push(Reverse(moment(end, sequence)));
+        self.lanes[incoming.endpoint as usize]
+            .free
+            .push(Reverse(moment(end, sequence)));
         self.settle(incoming, stay, Visit { start, end, status }, sequence.next(), now, agenda);
     }
 
@@ -193,13 +202,19 @@ impl World<'_> {
         let (work, status) = match self.fails_at_once(incoming) {
             Some(status) => {
                 self.observe.attempt_left(stay, arrived, End::Answer(Answer::Status(status)));
-                let answered = self.response_arrives(incoming, arrived).expect("the attempt has just been sent");
+                let answered = self
+                    .response_arrives(incoming, arrived)
+                    .expect("the attempt has just been sent");
                 let sequence = sequence.next().next();
                 return self.respond(incoming, status, answered, sequence, now, agenda);
             }
             None => self.whole_work(incoming),
         };
-        let visit = Visit { start: arrived, end: arrived + work, status };
+        let visit = Visit {
+            start: arrived,
+            end: arrived + work,
+            status,
+        };
         self.settle(incoming, stay, visit, sequence.next().next(), now, agenda);
     }
 
@@ -210,7 +225,10 @@ impl World<'_> {
         let start = self.plan.operations[operation as usize].start;
         let segment = self.segment(incoming.id, start, start, NIL);
         let slowdown = self.endpoints[incoming.endpoint as usize].slowdown;
-        (Duration::from_nanos_f64(segment.work * slowdown), if segment.status == 0 { 200 } else { segment.status })
+        (
+            Duration::from_nanos_f64(segment.work * slowdown),
+            if segment.status == 0 { 200 } else { segment.status },
+        )
     }
 
     /// Measures a settled visit and schedules its answer.
@@ -229,11 +247,14 @@ impl World<'_> {
         }
         self.observe.busy(incoming.endpoint, 1, visit.start, visit.end);
         if self.within_horizon(visit.end) {
-            self.observe.attempt_left(stay, visit.end, End::Answer(Answer::Status(visit.status)));
+            self.observe
+                .attempt_left(stay, visit.end, End::Answer(Answer::Status(visit.status)));
         } else {
             self.observe.attempt_left(stay, self.horizon, End::Answer(Answer::Cancelled));
         }
-        let Some(at) = self.response_arrives(incoming, visit.end) else { return };
+        let Some(at) = self.response_arrives(incoming, visit.end) else {
+            return;
+        };
         let row = &mut self.calls[incoming.call];
         row.status = visit.status;
         row.wake = sequence;
@@ -249,7 +270,11 @@ impl World<'_> {
 
     #[inline]
     pub(super) fn stay(&self, endpoint: u32, arrived: Time) -> Stay {
-        Stay { service: self.plan.endpoints[endpoint as usize].service, endpoint, arrived }
+        Stay {
+            service: self.plan.endpoints[endpoint as usize].service,
+            endpoint,
+            arrived,
+        }
     }
 
     // ---- Visits event by event. ----
@@ -270,7 +295,9 @@ impl World<'_> {
                 return self.turn_away(&incoming, stay, status, now, agenda);
             }
             self.observe.attempt_left(stay, now, End::Answer(Answer::Status(status)));
-            let Some(at) = self.response_arrives(&incoming, now) else { return };
+            let Some(at) = self.response_arrives(&incoming, now) else {
+                return;
+            };
             return self.respond(&incoming, status, at, reserved.next(), now, agenda);
         }
         let endpoint = &self.endpoints[incoming.endpoint as usize];
@@ -311,7 +338,12 @@ impl World<'_> {
 
     /// Takes a slot for a task that goes on; false if it has to queue for one.
     pub(super) fn resume_slot(&mut self, task: u32, now: Time) -> bool {
-        let Task { endpoint, holds_slot, join, .. } = self.tasks[task];
+        let Task {
+            endpoint,
+            holds_slot,
+            join,
+            ..
+        } = self.tasks[task];
         let plan = &self.plan.services[self.plan.endpoints[endpoint as usize].service as usize];
         // Under `sync` the branches of a request work on its slot.
         if holds_slot || (plan.threading == Threading::Sync && join != NIL) {
@@ -437,7 +469,9 @@ impl World<'_> {
             return;
         }
         let task = self.task_of_call[call as usize];
-        let Some(incoming) = (task != NIL).then(|| self.tasks[task].incoming()) else { return };
+        let Some(incoming) = (task != NIL).then(|| self.tasks[task].incoming()) else {
+            return;
+        };
         if incoming.call != call || incoming.generation != row.generation {
             return;
         }
@@ -477,7 +511,12 @@ impl World<'_> {
 
     /// Stops a task, its branches and their calls, and gives its slots back.
     fn stop_task(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { state, waits_for, endpoint, .. } = self.tasks[task];
+        let Task {
+            state,
+            waits_for,
+            endpoint,
+            ..
+        } = self.tasks[task];
         self.tasks[task].wake = Sequence::NONE;
         match state {
             TaskState::Calling => {
@@ -540,7 +579,8 @@ impl World<'_> {
             self.tasks[task].holds_slot = false;
             self.free_task(task);
             if row.join == NIL && row.state != TaskState::Abandoned {
-                self.observe.attempt_left(self.stay(endpoint, row.arrived), now, End::Answer(Answer::Reset));
+                self.observe
+                    .attempt_left(self.stay(endpoint, row.arrived), now, End::Answer(Answer::Reset));
                 if tell {
                     self.reset(&row.incoming(), now, agenda);
                 }
@@ -561,7 +601,8 @@ impl World<'_> {
             let row = self.tasks[task];
             let gone = row.state.is_under_way() || row.state == TaskState::Abandoned;
             if row.endpoint != NIL && !gone && row.join == NIL {
-                self.observe.attempt_left(self.stay(row.endpoint, row.arrived), horizon, End::Answer(Answer::Cancelled));
+                self.observe
+                    .attempt_left(self.stay(row.endpoint, row.arrived), horizon, End::Answer(Answer::Cancelled));
             }
         }
     }

@@ -37,7 +37,10 @@ pub(crate) struct Link<'p> {
 impl<'p> Link<'p> {
     pub fn new(plan: &'p LinkPlan) -> Link<'p> {
         let free = matches!(plan.latency, Distribution::Constant(latency) if latency == 0.0);
-        Link { plan, instant: free && plan.loss == 0.0 && plan.bandwidth.is_infinite() }
+        Link {
+            plan,
+            instant: free && plan.loss == 0.0 && plan.bandwidth.is_infinite(),
+        }
     }
 
     /// How long `bytes` take over this link.
@@ -87,7 +90,11 @@ impl World<'_> {
                 None => return self.send_syn(&incoming, link, now, agenda),
             }
         }
-        let bytes = self.size(self.plan.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
+        let bytes = self.size(
+            self.plan.sites[incoming.site as usize].request_size,
+            incoming.id,
+            Hop::Request,
+        );
         let latency = connect + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
         let service = self.plan.endpoints[endpoint as usize].service;
         let service = &self.services[service as usize];
@@ -102,7 +109,10 @@ impl World<'_> {
         if connect == Duration::ZERO && self.links[link as usize].instant {
             return self.deliver(&incoming, wake, now, agenda);
         }
-        let task = self.tasks.insert(Task { wake, ..Task::travelling(&incoming) });
+        let task = self.tasks.insert(Task {
+            wake,
+            ..Task::travelling(&incoming)
+        });
         self.remember_task(call, task);
         let sequence = if could_fold { sequence } else { agenda.reserve(1) };
         agenda.at_reserved(now + latency, sequence, Event::RequestDelivered { task });
@@ -120,8 +130,8 @@ impl World<'_> {
             Connection::OpenAt(at) => Some(at.since(now)),
             Connection::New => {
                 let link = &self.links[link as usize];
-                let round_trip = link.latency(incoming.id, Hop::Syn, 0.0)
-                    + self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0);
+                let round_trip =
+                    link.latency(incoming.id, Hop::Syn, 0.0) + self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0);
                 pool.opening(row.endpoint, now + round_trip);
                 None
             }
@@ -131,7 +141,10 @@ impl World<'_> {
     /// The first packet of a new connection travels; what it meets decides what comes next.
     fn send_syn(&mut self, incoming: &Incoming, link: u32, now: Time, agenda: &mut Agenda<Event>) {
         let latency = self.links[link as usize].latency(incoming.id, Hop::Syn, 0.0);
-        let task = self.tasks.insert(Task { state: TaskState::Connecting, ..Task::travelling(incoming) });
+        let task = self.tasks.insert(Task {
+            state: TaskState::Connecting,
+            ..Task::travelling(incoming)
+        });
         self.remember_task(incoming.call, task);
         agenda.at(now + latency, Event::RequestDelivered { task });
     }
@@ -145,7 +158,11 @@ impl World<'_> {
             return;
         };
         let back = self.back_link(link);
-        let bytes = self.size(self.plan.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
+        let bytes = self.size(
+            self.plan.sites[incoming.site as usize].request_size,
+            incoming.id,
+            Hop::Request,
+        );
         let latency = self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0)
             + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
         self.tasks[task].state = TaskState::Travelling;
@@ -182,13 +199,19 @@ impl World<'_> {
     pub(super) fn response_arrives(&self, incoming: &Incoming, leaves: Time) -> Option<Time> {
         let link = self.link_of(incoming)?;
         let back = self.back_link(link);
-        let bytes = self.size(self.plan.sites[incoming.site as usize].response_size, incoming.id, Hop::Response);
+        let bytes = self.size(
+            self.plan.sites[incoming.site as usize].response_size,
+            incoming.id,
+            Hop::Response,
+        );
         Some(leaves + self.links[back as usize].latency(incoming.id, Hop::Response, bytes))
     }
 
     /// Sends an answer, or the word that there is no connection or that it broke.
     pub(super) fn send_status(&mut self, incoming: &Incoming, status: u16, now: Time, agenda: &mut Agenda<Event>) {
-        let Some(at) = self.response_arrives(incoming, now) else { return };
+        let Some(at) = self.response_arrives(incoming, now) else {
+            return;
+        };
         let sequence = agenda.reserve(1);
         self.respond(incoming, status, at, sequence, now, agenda);
     }
@@ -227,6 +250,8 @@ impl World<'_> {
 
     /// The way of a cancellation from the caller to the endpoint.
     pub(super) fn cancel_latency(&self, incoming: &Incoming) -> Duration {
-        self.link_of(incoming).map_or(Duration::ZERO, |link| self.links[link as usize].latency(incoming.id, Hop::Cancel, 0.0))
+        self.link_of(incoming).map_or(Duration::ZERO, |link| {
+            self.links[link as usize].latency(incoming.id, Hop::Cancel, 0.0)
+        })
     }
 }

@@ -1,12 +1,12 @@
 //! The only place that writes results. Everything recorded is a sum of integers, so neither the order of events nor leaving
 //! some of them out can change it.
 
+use crate::measure::{Series, SeriesHistogram};
 use crate::model::call::End;
 use crate::model::plan::Plan;
 use crate::model::result::{
     ClientResult, ENDPOINT_SERIES_MAX, EdgeResult, EndpointResult, PILOT_BUCKETS, RunResult, ServiceResult,
 };
-use crate::measure::{Series, SeriesHistogram};
 use crate::time::{Duration, Time};
 
 /// The recorder of one run.
@@ -52,7 +52,11 @@ impl Observe {
             window_start: warmup.0,
             window_length: (plan.duration - warmup).0,
             endpoint_series,
-            pilot_bucket: if pilot { plan.duration.0.div_ceil(PILOT_BUCKETS as u64).max(1) } else { 0 },
+            pilot_bucket: if pilot {
+                plan.duration.0.div_ceil(PILOT_BUCKETS as u64).max(1)
+            } else {
+                0
+            },
             result: RunResult {
                 measured_nanos: (plan.duration - warmup).0,
                 clients: plan.clients.iter().map(|_| client()).collect(),
@@ -67,7 +71,12 @@ impl Observe {
 
     /// Gives the result away.
     pub fn finish(self, digest: u64, events: u64, simulated: Time) -> RunResult {
-        RunResult { digest, events_total: events, simulated_nanos: simulated.0, ..self.result }
+        RunResult {
+            digest,
+            events_total: events,
+            simulated_nanos: simulated.0,
+            ..self.result
+        }
     }
 
     #[inline]

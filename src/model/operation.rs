@@ -56,7 +56,10 @@ impl World<'_> {
                 Instr::Choose { first, count } => {
                     let coin = step_key(id, Purpose::Coin, step).draws().next_u64();
                     let arms = &self.plan.arms[first as usize..(first + count) as usize];
-                    let arm = arms.iter().find(|arm| arm.up_to.happens(coin)).expect("the last arm takes the rest");
+                    let arm = arms
+                        .iter()
+                        .find(|arm| arm.up_to.happens(coin))
+                        .expect("the last arm takes the rest");
                     pc = arm.start;
                 }
                 Instr::Jump { to } => pc = to,
@@ -78,7 +81,9 @@ impl World<'_> {
 
     /// Goes on with a task: works, or does what comes after the work. A task that has to queue for a slot stops here.
     pub(super) fn advance(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { id, endpoint, site, pc, .. } = self.tasks[task];
+        let Task {
+            id, endpoint, site, pc, ..
+        } = self.tasks[task];
         let slow_add = self.endpoints[endpoint as usize].slow_add;
         let segment = self.segment(id, self.operation_start(site), pc, slow_add);
         // A visit that could have been computed on arrival has an event for its end even if that is now.
@@ -119,7 +124,14 @@ impl World<'_> {
 
     /// Does what a segment stopped at.
     pub(super) fn after_work(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { id, endpoint, site, pc, status, .. } = self.tasks[task];
+        let Task {
+            id,
+            endpoint,
+            site,
+            pc,
+            status,
+            ..
+        } = self.tasks[task];
         if status != 0 {
             return self.finish_task(task, now, agenda);
         }
@@ -151,7 +163,11 @@ impl World<'_> {
     fn tasks_hash(&self, task: u32) -> u64 {
         let row = &self.tasks[task];
         let call = &self.calls[row.call];
-        if call.generation == row.generation { call.hash } else { row.id.0 }
+        if call.generation == row.generation {
+            call.hash
+        } else {
+            row.id.0
+        }
     }
 
     /// Under `async` a task that waits for others leaves its slot.
@@ -165,7 +181,12 @@ impl World<'_> {
     }
 
     fn branch_out(&mut self, task: u32, first: u32, count: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let join = self.joins.insert(Join { task, remaining: count, first: NIL, status: 0 });
+        let join = self.joins.insert(Join {
+            task,
+            remaining: count,
+            first: NIL,
+            status: 0,
+        });
         let mut sibling = NIL;
         for branch in (first..first + count).rev() {
             let row = Task {
@@ -193,7 +214,14 @@ impl World<'_> {
 
     /// A task has come to its end, with its status.
     fn finish_task(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { join, status, endpoint, arrived, wake, .. } = self.tasks[task];
+        let Task {
+            join,
+            status,
+            endpoint,
+            arrived,
+            wake,
+            ..
+        } = self.tasks[task];
         if join != NIL {
             self.tasks[task].state = TaskState::Ended;
             self.release_slot(task, now, agenda);
@@ -205,7 +233,9 @@ impl World<'_> {
         self.release_slot(task, now, agenda);
         self.free_task(task);
         self.unload(endpoint, now);
-        let Some(at) = self.response_arrives(&incoming, now) else { return };
+        let Some(at) = self.response_arrives(&incoming, now) else {
+            return;
+        };
         let settled = self.services_of(endpoint).could_settle_visits;
         let sequence = if settled { wake.next() } else { agenda.reserve(1) };
         self.respond(&incoming, status, at, sequence, now, agenda);

@@ -50,7 +50,13 @@ pub(crate) struct Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        Shared { jobs: BinaryHeap::new(), clock: 0.0, clock_at: Time::ZERO, began: 0, armed: Sequence::NONE }
+        Shared {
+            jobs: BinaryHeap::new(),
+            clock: 0.0,
+            clock_at: Time::ZERO,
+            began: 0,
+            armed: Sequence::NONE,
+        }
     }
 }
 
@@ -100,7 +106,11 @@ impl World<'_> {
         let endpoint = self.tasks[task].endpoint;
         let (shared, ..) = self.shared(endpoint, now);
         shared.began += 1;
-        let job = Job { tag: shared.clock + work, began: shared.began, task };
+        let job = Job {
+            tag: shared.clock + work,
+            began: shared.began,
+            task,
+        };
         shared.jobs.push(job);
         self.arm_shared(endpoint, now, agenda);
     }

@@ -9,7 +9,10 @@ pub(crate) struct Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Table { rows: Vec::new(), free: Vec::new() }
+        Table {
+            rows: Vec::new(),
+            free: Vec::new(),
+        }
     }
 }
 

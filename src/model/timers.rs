@@ -6,10 +6,10 @@
 //! own, reserved when it is started, so the order of equal times is that of timers with an event each (`Elision::Off`).
 
 use crate::engine::{Agenda, Sequence};
+use crate::model::Elision;
 use crate::model::call::Call;
 use crate::model::event::Event;
 use crate::model::table::Table;
-use crate::model::Elision;
 use crate::time::{Duration, Time};
 
 const NIL: u32 = u32::MAX;
@@ -34,7 +34,11 @@ pub(crate) struct Link {
 
 impl Link {
     /// A timer that does not run.
-    pub const IDLE: Link = Link { sequence: Sequence::NONE, previous: NIL, next: NIL };
+    pub const IDLE: Link = Link {
+        sequence: Sequence::NONE,
+        previous: NIL,
+        next: NIL,
+    };
 }
 
 /// All timers of one length and kind.
@@ -56,7 +60,10 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub fn new(elision: Elision) -> Timers {
-        Timers { lists: Vec::new(), elision }
+        Timers {
+            lists: Vec::new(),
+            elision,
+        }
     }
 
     /// The list of timers of this kind and length; `NIL` for a length without end.
@@ -64,9 +71,18 @@ impl Timers {
         if length == Duration::MAX {
             return NIL;
         }
-        let known = self.lists.iter().position(|list| list.timer == timer && list.length == length);
+        let known = self
+            .lists
+            .iter()
+            .position(|list| list.timer == timer && list.length == length);
         let index = known.unwrap_or_else(|| {
-            self.lists.push(List { timer, length, head: NIL, tail: NIL, armed: false });
+            self.lists.push(List {
+                timer,
+                length,
+                head: NIL,
+                tail: NIL,
+                armed: false,
+            });
             self.lists.len() - 1
         });
         index as u32
@@ -90,7 +106,11 @@ impl Timers {
             agenda.at_reserved(now + this.length, sequence, event);
             return;
         }
-        calls[call].timers[timer as usize] = Link { sequence, previous: this.tail, next: NIL };
+        calls[call].timers[timer as usize] = Link {
+            sequence,
+            previous: this.tail,
+            next: NIL,
+        };
         if this.tail == NIL {
             this.head = call;
         } else {

@@ -10,9 +10,7 @@ use crate::model::endpoint::{Endpoint, Lane};
 use crate::model::event::Event;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
-use crate::model::plan::{
-    Discipline, Instr, KeyPlan, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, UNLIMITED,
-};
+use crate::model::plan::{Discipline, Instr, KeyPlan, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, UNLIMITED};
 use crate::model::processor_sharing::Shared;
 use crate::model::result::RunResult;
 use crate::model::table::Table;
@@ -101,10 +99,14 @@ impl<'p> World<'p> {
     fn new(plan: &'p Plan, options: RunOptions) -> World<'p> {
         let streams = Streams::new(options.seed, options.replication);
         let mut timers = Timers::new(options.elision);
-        let services: Vec<ServiceState> =
-            (0..plan.services.len() as u32).map(|service| service_state(plan, service, &streams, options.elision)).collect();
+        let services: Vec<ServiceState> = (0..plan.services.len() as u32)
+            .map(|service| service_state(plan, service, &streams, options.elision))
+            .collect();
         let any_lane = services.iter().any(|service| service.settles_visits);
-        let any_shared = plan.services.iter().any(|service| service.discipline == Discipline::ProcessorSharing);
+        let any_shared = plan
+            .services
+            .iter()
+            .any(|service| service.discipline == Discipline::ProcessorSharing);
         let mut cluster_base = Vec::with_capacity(plan.clusters.len());
         let mut clusters = 0;
         for cluster in &plan.clusters {
@@ -133,10 +135,18 @@ impl<'p> World<'p> {
             cancels: Table::default(),
             task_of_call: Vec::new(),
             remembers_tasks: plan.services.iter().any(|service| service.on_cancel != OnCancel::Continue),
-            endpoints: plan.endpoints.iter().map(|endpoint| Endpoint::new(endpoint.zone, endpoint.speed)).collect(),
+            endpoints: plan
+                .endpoints
+                .iter()
+                .map(|endpoint| Endpoint::new(endpoint.zone, endpoint.speed))
+                .collect(),
             load: vec![0; plan.endpoints.len()],
-            lanes: (0..if any_lane { plan.endpoints.len() } else { 0 }).map(|_| Lane::default()).collect(),
-            shared: (0..if any_shared { plan.endpoints.len() } else { 0 }).map(|_| Shared::default()).collect(),
+            lanes: (0..if any_lane { plan.endpoints.len() } else { 0 })
+                .map(|_| Lane::default())
+                .collect(),
+            shared: (0..if any_shared { plan.endpoints.len() } else { 0 })
+                .map(|_| Shared::default())
+                .collect(),
             upstreams: plan.clusters.iter().map(|cluster| upstream(plan, cluster)).collect(),
             callers: Vec::new(),
             cluster_of: vec![NIL; clusters as usize],
@@ -206,7 +216,11 @@ fn site_states(plan: &Plan, timers: &mut Timers) -> Vec<SiteState> {
 
 fn service_state(plan: &Plan, index: u32, streams: &Streams, elision: Elision) -> ServiceState {
     let service = &plan.services[index as usize];
-    let balancers = plan.clusters.iter().filter(|cluster| cluster.service == index).map(|cluster| &cluster.config.balancer);
+    let balancers = plan
+        .clusters
+        .iter()
+        .filter(|cluster| cluster.service == index)
+        .map(|cluster| &cluster.config.balancer);
     let load_is_known = balancers.clone().any(|balancer| balancer.reads_server_load());
     let observed = load_is_known || balancers.clone().any(|balancer| balancer.wants_idle_reports());
     let could_settle_visits = !observed
@@ -243,10 +257,17 @@ fn is_struck(plan: &Plan, index: u32, service: &ServicePlan) -> bool {
 
 /// Whether an operation makes no call. Its instructions end where the next operation's begin.
 fn is_leaf(plan: &Plan, operation: &OperationPlan) -> bool {
-    let end = plan.operations.iter().map(|other| other.start).filter(|&start| start > operation.start).min();
+    let end = plan
+        .operations
+        .iter()
+        .map(|other| other.start)
+        .filter(|&start| start > operation.start)
+        .min();
     let end = end.map_or(plan.program.len(), |end| end as usize);
     let program = &plan.program[operation.start as usize..end];
-    !program.iter().any(|instr| matches!(instr, Instr::Call { .. } | Instr::Parallel { .. }))
+    !program
+        .iter()
+        .any(|instr| matches!(instr, Instr::Call { .. } | Instr::Parallel { .. }))
 }
 
 impl engine::World for World<'_> {

@@ -61,8 +61,19 @@ pub struct ConnectionPool {
 impl ConnectionPool {
     /// A pool without connections to `endpoints` endpoints.
     pub fn new(protocol: Protocol, idle_timeout: Duration, endpoints: u32) -> ConnectionPool {
-        let slot = Slot { open_at: Time::ZERO, used_at: Time::ZERO, incarnation: 0, idle: NIL };
-        ConnectionPool { protocol, idle_timeout, slots: vec![slot; endpoints as usize], idle: Vec::new(), free: NIL }
+        let slot = Slot {
+            open_at: Time::ZERO,
+            used_at: Time::ZERO,
+            incarnation: 0,
+            idle: NIL,
+        };
+        ConnectionPool {
+            protocol,
+            idle_timeout,
+            slots: vec![slot; endpoints as usize],
+            idle: Vec::new(),
+            free: NIL,
+        }
     }
 
     /// Takes a connection to `endpoint` for a request.
@@ -87,7 +98,11 @@ impl ConnectionPool {
             return Connection::New;
         }
         slot.used_at = now;
-        if slot.open_at <= now { Connection::Open } else { Connection::OpenAt(slot.open_at) }
+        if slot.open_at <= now {
+            Connection::Open
+        } else {
+            Connection::OpenAt(slot.open_at)
+        }
     }
 
     fn take_idle(&mut self, endpoint: u32, now: Time) -> Connection {
@@ -190,7 +205,11 @@ mod tests {
         pool.released(0, Answer::Status(200), MS(1));
         pool.released(0, Answer::PerTryTimeout, MS(2));
         assert_eq!(pool.acquire(0, 0, MS(3)), Connection::Open);
-        assert_eq!(pool.acquire(0, 0, MS(3)), Connection::New, "a request that was given up closes its connection");
+        assert_eq!(
+            pool.acquire(0, 0, MS(3)),
+            Connection::New,
+            "a request that was given up closes its connection"
+        );
         pool.released(0, Answer::Status(503), MS(4));
         assert_eq!(pool.acquire(0, 0, MS(1005)), Connection::New, "idle for more than a second");
     }

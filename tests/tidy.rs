@@ -254,7 +254,7 @@ fn files_say_what_they_are_and_hold_one_idea() {
         );
         let lines = source.code.lines().count();
         assert!(
-            lines <= LINES_MAX,
+            lines <= LINES_MAX || LONG.contains(&source.path.as_str()),
             "{} has {lines} lines: look for the second idea in it",
             source.path
         );

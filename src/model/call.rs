@@ -106,9 +106,11 @@ impl World<'_> {
             status: 0,
         });
         self.next_generation = self.next_generation.wrapping_add(1);
-        self.observe.call_opened(self.plan.sites[site as usize].edge, now);
-        self.timers
-            .start(self.sites[site as usize].timeout_list, call, &mut self.calls, now, agenda);
+        let state = &self.sites[site as usize];
+        if state.client == NIL {
+            self.observe.call_opened(state.edge, now);
+        }
+        self.timers.start(state.timeout_list, call, &mut self.calls, now, agenda);
         call
     }
 
@@ -121,7 +123,10 @@ impl World<'_> {
         row.generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1);
         let site = row.site;
-        self.observe.attempt_started(self.plan.sites[site as usize].edge, row.start);
+        let state = &self.sites[site as usize];
+        if state.client == NIL {
+            self.observe.attempt_started(state.edge, row.start);
+        }
         if !self.pick(call, now) {
             self.complete(call, End::NoEndpoint, now, agenda);
             return;
@@ -210,12 +215,14 @@ impl World<'_> {
         row.generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1);
         self.calls.release(call);
-        self.observe
-            .call_completed(self.plan.sites[site as usize].edge, start, now, end);
-        match self.sites[site as usize].client {
-            NIL if parent == NIL => {}
-            NIL => self.resume(parent, end.is_success(), now, agenda),
-            client => self.request_completed(client, parent, (start, attempts), end, now, agenda),
+        let state = &self.sites[site as usize];
+        if state.client != NIL {
+            let client = state.client;
+            return self.request_completed(client, parent, (start, attempts), end, now, agenda);
+        }
+        self.observe.call_completed(state.edge, start, now, end);
+        if parent != NIL {
+            self.resume(parent, end.is_success(), now, agenda);
         }
     }
 
@@ -235,11 +242,12 @@ impl World<'_> {
                 continue;
             }
             let end = End::Answer(Answer::Cancelled);
-            self.observe
-                .call_completed(self.plan.sites[site as usize].edge, start, start, end);
-            let client = self.sites[site as usize].client;
-            if client != NIL {
-                self.observe.request_completed(client, start, self.horizon, end, attempts);
+            let state = &self.sites[site as usize];
+            if state.client == NIL {
+                self.observe.call_completed(state.edge, start, self.horizon, end);
+            } else {
+                self.observe
+                    .request_completed(state.client, start, self.horizon, end, attempts);
             }
         }
     }

@@ -30,10 +30,9 @@ impl World<'_> {
     /// The cluster of a caller for a site.
     #[inline]
     pub(super) fn cluster(&mut self, site: u32, caller: u32, now: Time) -> u32 {
-        let cluster_plan = self.plan.sites[site as usize].cluster;
-        let slot = self.cluster_base[cluster_plan as usize] + caller;
+        let slot = self.sites[site as usize].cluster_base + caller;
         match self.cluster_of[slot as usize] {
-            NIL => self.make_cluster(cluster_plan, caller, slot, now),
+            NIL => self.make_cluster(self.plan.sites[site as usize].cluster, caller, slot, now),
             cluster => cluster,
         }
     }
@@ -122,7 +121,7 @@ impl World<'_> {
 
     /// An endpoint has nothing left to do: it tells one of the callers that keep a list of idle endpoints, drawn at random.
     pub(super) fn report_idle(&mut self, endpoint: u32, now: Time) {
-        let service = self.plan.endpoints[endpoint as usize].service;
+        let service = self.endpoints[endpoint as usize].service;
         let state = &mut self.services[service as usize];
         if state.idle_listeners.is_empty() {
             return;

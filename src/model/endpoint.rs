@@ -12,9 +12,9 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::call::End;
 use crate::model::event::Event;
 use crate::model::observe::Stay;
-use crate::model::plan::{Discipline, OnCancel, Threading, UNLIMITED};
+use crate::model::plan::{Discipline, EndpointPlan, OnCancel, Probability, Threading, UNLIMITED};
 use crate::model::task::{Task, TaskState};
-use crate::model::world::{NIL, World};
+use crate::model::world::{NIL, ServiceState, World};
 use crate::policy::Answer;
 use crate::random::{Key, Purpose};
 use crate::time::{Duration, Time};
@@ -40,7 +40,10 @@ pub(crate) enum Condition {
 /// What changes at an endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    pub service: u32,
     pub zone: u32,
+    /// As in the plan.
+    fail: Probability,
     /// Slots in use.
     busy: u32,
     /// Tasks in the queue.
@@ -74,16 +77,18 @@ fn moment(time: Time, sequence: Sequence) -> u128 {
 }
 
 impl Endpoint {
-    pub fn new(zone: u32, speed: f64) -> Endpoint {
+    pub fn new(plan: &EndpointPlan) -> Endpoint {
         Endpoint {
-            zone,
+            service: plan.service,
+            zone: plan.zone,
+            fail: plan.fail,
             busy: 0,
             queued: 0,
             head: NIL,
             tail: NIL,
             incarnation: 0,
             condition: Condition::Up,
-            slowdown: 1.0 / speed,
+            slowdown: 1.0 / plan.speed,
             slow_add: NIL,
             busy_since: Time::ZERO,
         }
@@ -136,8 +141,8 @@ impl World<'_> {
     /// Whether the endpoint answers at once with an error instead of serving.
     #[inline]
     fn fails_at_once(&self, incoming: &Incoming) -> Option<u16> {
-        let plan = &self.plan.endpoints[incoming.endpoint as usize];
-        if plan.fail == crate::model::plan::Probability::NEVER {
+        let fail = self.endpoints[incoming.endpoint as usize].fail;
+        if fail == Probability::NEVER {
             return None;
         }
         let coin = incoming
@@ -145,7 +150,8 @@ impl World<'_> {
             .with(((Purpose::Coin as u64) << 32) | u64::from(NIL))
             .draws()
             .next_u64();
-        plan.fail.happens(coin).then_some(plan.fail_status)
+        fail.happens(coin)
+            .then(|| self.plan.endpoints[incoming.endpoint as usize].fail_status)
     }
 
     // ---- Visits computed on arrival. ----
@@ -153,7 +159,11 @@ impl World<'_> {
     /// Settles a visit to an endpoint that serves first in, first out.
     #[inline]
     fn visit(&mut self, incoming: &Incoming, now: Time, agenda: &mut Agenda<Event>) {
-        let plan = &self.plan.services[self.plan.endpoints[incoming.endpoint as usize].service as usize];
+        let ServiceState {
+            concurrency,
+            queue_limit,
+            ..
+        } = *self.services_of(incoming.endpoint);
         let stay = self.stay(incoming.endpoint, now);
         self.observe.attempt_arrived(stay);
         if let Some(status) = self.fails_at_once(incoming) {
@@ -161,23 +171,23 @@ impl World<'_> {
         }
         let current = moment(now, self.current);
         let lane = &mut self.lanes[incoming.endpoint as usize];
-        debug_assert!(plan.concurrency != UNLIMITED, "such a visit is settled when it is sent");
+        debug_assert!(concurrency != UNLIMITED, "such a visit is settled when it is sent");
         while lane.free.peek().is_some_and(|first| first.0 < current) {
             lane.free.pop();
         }
         let mut start = now;
-        if lane.free.len() >= plan.concurrency as usize {
-            if plan.queue_limit != UNLIMITED {
+        if lane.free.len() >= concurrency as usize {
+            if queue_limit != UNLIMITED {
                 while lane.starts.front().is_some_and(|&first| first < current) {
                     lane.starts.pop_front();
                 }
-                if lane.starts.len() >= plan.queue_limit as usize {
+                if lane.starts.len() >= queue_limit as usize {
                     return self.turn_away(incoming, stay, 503, now, agenda);
                 }
             }
             let Reverse(first) = lane.free.pop().expect("all slots are busy and there is at least one");
             start = Time((first >> 64) as u64);
-            if plan.queue_limit != UNLIMITED {
+            if queue_limit != UNLIMITED {
                 lane.starts.push_back(first);
             }
         }
@@ -221,8 +231,7 @@ impl World<'_> {
     /// The time that an operation without calls takes at this endpoint, and its status.
     #[inline]
     fn whole_work(&self, incoming: &Incoming) -> (Duration, u16) {
-        let operation = self.plan.sites[incoming.site as usize].operation;
-        let start = self.plan.operations[operation as usize].start;
+        let start = self.sites[incoming.site as usize].start;
         let segment = self.segment(incoming.id, start, start, NIL);
         let slowdown = self.endpoints[incoming.endpoint as usize].slowdown;
         (
@@ -242,15 +251,10 @@ impl World<'_> {
         now: Time,
         agenda: &mut Agenda<Event>,
     ) {
-        if self.within_horizon(visit.start) {
-            self.observe.service_started(stay, visit.start);
-        }
-        self.observe.busy(incoming.endpoint, 1, visit.start, visit.end);
         if self.within_horizon(visit.end) {
-            self.observe
-                .attempt_left(stay, visit.end, End::Answer(Answer::Status(visit.status)));
+            self.observe.visited(stay, visit.start, visit.end, visit.status);
         } else {
-            self.observe.attempt_left(stay, self.horizon, End::Answer(Answer::Cancelled));
+            self.settle_beyond_horizon(stay, visit);
         }
         let Some(at) = self.response_arrives(incoming, visit.end) else {
             return;
@@ -262,6 +266,16 @@ impl World<'_> {
         agenda.at_reserved(at, sequence, Event::ResponseDelivered { call: incoming.call });
     }
 
+    /// A visit that the end of the run cuts off.
+    #[cold]
+    fn settle_beyond_horizon(&mut self, stay: Stay, visit: Visit) {
+        if self.within_horizon(visit.start) {
+            self.observe.service_started(stay, visit.start);
+        }
+        self.observe.busy(stay.endpoint, 1, visit.start, visit.end);
+        self.observe.attempt_left(stay, self.horizon, End::Answer(Answer::Cancelled));
+    }
+
     /// Answers an attempt that is not served.
     fn turn_away(&mut self, incoming: &Incoming, stay: Stay, status: u16, now: Time, agenda: &mut Agenda<Event>) {
         self.observe.attempt_left(stay, now, End::Answer(Answer::Status(status)));
@@ -271,7 +285,7 @@ impl World<'_> {
     #[inline]
     pub(super) fn stay(&self, endpoint: u32, arrived: Time) -> Stay {
         Stay {
-            service: self.plan.endpoints[endpoint as usize].service,
+            service: self.endpoints[endpoint as usize].service,
             endpoint,
             arrived,
         }
@@ -282,12 +296,12 @@ impl World<'_> {
     /// Gives an arriving task a slot, a place in the queue, or a refusal.
     fn admit(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let incoming = self.tasks[task].incoming();
-        let plan = &self.plan.services[self.plan.endpoints[incoming.endpoint as usize].service as usize];
+        let plan = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize];
         let stay = self.stay(incoming.endpoint, now);
         self.observe.attempt_arrived(stay);
         let row = &mut self.tasks[task];
         row.arrived = now;
-        row.pc = self.plan.operations[self.plan.sites[incoming.site as usize].operation as usize].start;
+        row.pc = self.sites[incoming.site as usize].start;
         let reserved = self.tasks[task].wake;
         if let Some(status) = self.fails_at_once(&incoming) {
             self.free_task(task);
@@ -344,7 +358,7 @@ impl World<'_> {
             join,
             ..
         } = self.tasks[task];
-        let plan = &self.plan.services[self.plan.endpoints[endpoint as usize].service as usize];
+        let plan = self.services_of(endpoint);
         // Under `sync` the branches of a request work on its slot.
         if holds_slot || (plan.threading == Threading::Sync && join != NIL) {
             return true;
@@ -398,7 +412,7 @@ impl World<'_> {
 
     fn enqueue(&mut self, task: u32, state: TaskState) {
         let endpoint = self.tasks[task].endpoint;
-        let service = self.plan.endpoints[endpoint as usize].service;
+        let lifo = self.services_of(endpoint).discipline == Discipline::Lifo;
         let row = &mut self.endpoints[endpoint as usize];
         row.queued += 1;
         let old_head = row.head;
@@ -407,7 +421,7 @@ impl World<'_> {
             row.head = task;
             row.tail = task;
             self.tasks[task].next = NIL;
-        } else if self.plan.services[service as usize].discipline == Discipline::Lifo {
+        } else if lifo {
             row.head = task;
             self.tasks[task].next = old_head;
         } else {
@@ -420,10 +434,10 @@ impl World<'_> {
 
     /// Integrates the busy slots up to now.
     fn count_busy(&mut self, endpoint: u32, now: Time) {
-        let service = self.plan.endpoints[endpoint as usize].service;
+        let shared = self.services_of(endpoint).discipline == Discipline::ProcessorSharing;
         let row = &mut self.endpoints[endpoint as usize];
         // Under processor sharing the cores are what is busy.
-        if self.plan.services[service as usize].discipline != Discipline::ProcessorSharing {
+        if !shared {
             self.observe.busy(endpoint, row.busy, row.busy_since, now);
         }
         row.busy_since = now;
@@ -465,7 +479,7 @@ impl World<'_> {
     pub(super) fn cancel_task(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.calls[call];
         let service = self.callers[row.cluster as usize].service;
-        if self.plan.services[service as usize].on_cancel == OnCancel::Continue {
+        if self.services[service as usize].on_cancel == OnCancel::Continue {
             return;
         }
         let task = self.task_of_call[call as usize];
@@ -488,8 +502,7 @@ impl World<'_> {
         if row.endpoint == NIL || row.id != id || row.join != NIL {
             return;
         }
-        let service = self.plan.endpoints[row.endpoint as usize].service;
-        let stop = self.plan.services[service as usize].on_cancel == OnCancel::Stop;
+        let stop = self.services_of(row.endpoint).on_cancel == OnCancel::Stop;
         let stay = self.stay(row.endpoint, row.arrived);
         match row.state {
             TaskState::Abandoned | TaskState::Overtaken => return,

@@ -90,14 +90,9 @@ impl World<'_> {
                 None => return self.send_syn(&incoming, link, now, agenda),
             }
         }
-        let bytes = self.size(
-            self.plan.sites[incoming.site as usize].request_size,
-            incoming.id,
-            Hop::Request,
-        );
+        let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let latency = connect + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
-        let service = self.plan.endpoints[endpoint as usize].service;
-        let service = &self.services[service as usize];
+        let service = self.services_of(endpoint);
         if service.folds_request_hop {
             // Nothing at the endpoint depends on who comes first, so the visit is settled now.
             return self.visit_unlimited(&incoming, now, now + latency, agenda);
@@ -158,11 +153,7 @@ impl World<'_> {
             return;
         };
         let back = self.back_link(link);
-        let bytes = self.size(
-            self.plan.sites[incoming.site as usize].request_size,
-            incoming.id,
-            Hop::Request,
-        );
+        let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let latency = self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0)
             + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
         self.tasks[task].state = TaskState::Travelling;
@@ -199,11 +190,7 @@ impl World<'_> {
     pub(super) fn response_arrives(&self, incoming: &Incoming, leaves: Time) -> Option<Time> {
         let link = self.link_of(incoming)?;
         let back = self.back_link(link);
-        let bytes = self.size(
-            self.plan.sites[incoming.site as usize].response_size,
-            incoming.id,
-            Hop::Response,
-        );
+        let bytes = self.size(self.sites[incoming.site as usize].response_size, incoming.id, Hop::Response);
         Some(leaves + self.links[back as usize].latency(incoming.id, Hop::Response, bytes))
     }
 

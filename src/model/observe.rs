@@ -7,6 +7,7 @@ use crate::model::plan::Plan;
 use crate::model::result::{
     ClientResult, ENDPOINT_SERIES_MAX, EdgeResult, EndpointResult, PILOT_BUCKETS, RunResult, ServiceResult,
 };
+use crate::policy::Answer;
 use crate::time::{Duration, Time};
 
 /// The recorder of one run.
@@ -69,8 +70,18 @@ impl Observe {
         }
     }
 
-    /// Gives the result away.
-    pub fn finish(self, digest: u64, events: u64, simulated: Time) -> RunResult {
+    /// Gives the result away. The edge of a client is the client seen as a caller: what is known of its requests is known of
+    /// the edge's calls, so it is not recorded twice.
+    pub fn finish(mut self, plan: &Plan, digest: u64, events: u64, simulated: Time) -> RunResult {
+        for (client, result) in plan.clients.iter().zip(&self.result.clients) {
+            let edge = plan.sites[client.site as usize].edge;
+            self.result.edges[edge as usize] = EdgeResult {
+                calls: result.requests,
+                attempts: result.attempts,
+                failures: result.failures.clone(),
+                latency: result.latency.clone(),
+            };
+        }
         RunResult {
             digest,
             events_total: events,
@@ -91,7 +102,7 @@ impl Observe {
         to.0.min(end).saturating_sub(from.0.max(self.window_start))
     }
 
-    /// A call was opened.
+    /// A service's call was opened.
     #[inline]
     pub fn call_opened(&mut self, edge: u32, now: Time) {
         if self.measured(now) {
@@ -107,7 +118,7 @@ impl Observe {
         }
     }
 
-    /// A call has ended.
+    /// A service's call has ended.
     #[inline]
     pub fn call_completed(&mut self, edge: u32, start: Time, now: Time, end: End) {
         if !self.measured(start) {
@@ -145,7 +156,7 @@ impl Observe {
             client.latency.record(latency);
         } else {
             end.count(&mut client.failures);
-            if end != End::Answer(crate::policy::Answer::Cancelled) {
+            if end != End::Answer(Answer::Cancelled) {
                 client.failed_latency.record(latency);
             }
         }
@@ -200,6 +211,28 @@ impl Observe {
             end.count(&mut service.failures);
             self.result.endpoints[stay.endpoint as usize].failures += 1;
         }
+    }
+
+    /// An attempt whose stay is settled: served from `start` to `end` with a status.
+    #[inline]
+    pub fn visited(&mut self, stay: Stay, start: Time, end: Time, status: u16) {
+        let inside = self.measured(stay.arrived) && end.0 <= self.window_start + self.window_length;
+        if !inside || status >= 400 {
+            self.service_started(stay, start);
+            self.busy(stay.endpoint, 1, start, end);
+            return self.attempt_left(stay, end, End::Answer(Answer::Status(status)));
+        }
+        let (wait, sojourn) = (start.since(stay.arrived).0, end.since(stay.arrived).0);
+        let service = &mut self.result.services[stay.service as usize];
+        service.queue_wait.record(wait);
+        service.waited += u64::from(wait > 0);
+        service.in_flight_nanos += u128::from(sojourn);
+        service.in_flight_over_time.add_overlap(stay.arrived, end);
+        service.latency.record(sojourn);
+        let endpoint = &mut self.result.endpoints[stay.endpoint as usize];
+        endpoint.served += 1;
+        endpoint.queue_wait_nanos += u128::from(wait);
+        endpoint.busy_nanos += u128::from(end.since(start).0);
     }
 
     /// `slots` slots (or cores) of an endpoint were busy from `from` to `to`.

@@ -76,7 +76,7 @@ impl World<'_> {
     }
 
     fn operation_start(&self, site: u32) -> u32 {
-        self.plan.operations[self.plan.sites[site as usize].operation as usize].start
+        self.sites[site as usize].start
     }
 
     /// Goes on with a task: works, or does what comes after the work. A task that has to queue for a slot stops here.
@@ -99,8 +99,7 @@ impl World<'_> {
         row.pc = segment.pc;
         row.status = segment.status;
         row.state = TaskState::Working;
-        let service = self.plan.endpoints[endpoint as usize].service;
-        if self.plan.services[service as usize].discipline == Discipline::ProcessorSharing {
+        if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
             return self.share_work(task, segment.work, now, agenda);
         }
         let work = Duration::from_nanos_f64(segment.work * self.endpoints[endpoint as usize].slowdown);
@@ -143,7 +142,7 @@ impl World<'_> {
             Instr::Call { site: called, .. } => {
                 self.pause(task, now, agenda);
                 let step = u64::from(pc - self.operation_start(site));
-                let first = self.plan.services[self.plan.endpoints[endpoint as usize].service as usize].first_endpoint;
+                let first = self.plan.services[self.endpoints[endpoint as usize].service as usize].first_endpoint;
                 let hash = self.tasks_hash(task);
                 let id = id.with(((Purpose::Request as u64) << 32) | step);
                 let call = self.open_call(called, endpoint - first, (id, hash), task, now, agenda);
@@ -172,8 +171,7 @@ impl World<'_> {
 
     /// Under `async` a task that waits for others leaves its slot.
     fn pause(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let service = self.plan.endpoints[self.tasks[task].endpoint as usize].service;
-        if self.plan.services[service as usize].threading == Threading::Async {
+        if self.services_of(self.tasks[task].endpoint).threading == Threading::Async {
             // Set first: serving the next in the queue must not meet this task as one that works.
             self.tasks[task].state = TaskState::Joining;
             self.release_slot(task, now, agenda);
@@ -286,8 +284,7 @@ impl World<'_> {
     /// Stops what a task works on.
     pub(super) fn stop_work(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let endpoint = self.tasks[task].endpoint;
-        let service = self.plan.endpoints[endpoint as usize].service;
-        if self.plan.services[service as usize].discipline == Discipline::ProcessorSharing {
+        if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
             self.stop_shared_work(task, now, agenda);
         }
     }

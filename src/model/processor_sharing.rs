@@ -80,7 +80,7 @@ impl Shared {
 impl World<'_> {
     /// The jobs of an endpoint, its cores and its slowdown, with the clock (and what is measured of it) moved to now.
     fn shared(&mut self, endpoint: u32, now: Time) -> (&mut Shared, u32, f64) {
-        let service = self.plan.endpoints[endpoint as usize].service;
+        let service = self.endpoints[endpoint as usize].service;
         let cores = self.plan.services[service as usize].cores;
         let slowdown = self.endpoints[endpoint as usize].slowdown;
         let shared = &mut self.shared[endpoint as usize];
@@ -153,8 +153,7 @@ impl World<'_> {
     }
 
     fn shares(&self, endpoint: u32) -> bool {
-        let service = self.plan.endpoints[endpoint as usize].service;
-        self.plan.services[service as usize].discipline == Discipline::ProcessorSharing
+        self.services_of(endpoint).discipline == Discipline::ProcessorSharing
     }
 
     /// An endpoint becomes slower or faster: `slowdown` holds from now on.

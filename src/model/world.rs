@@ -10,7 +10,9 @@ use crate::model::endpoint::{Endpoint, Lane};
 use crate::model::event::Event;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
-use crate::model::plan::{Discipline, Instr, KeyPlan, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, UNLIMITED};
+use crate::model::plan::{
+    Discipline, Instr, KeyPlan, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
+};
 use crate::model::processor_sharing::Shared;
 use crate::model::result::RunResult;
 use crate::model::table::Table;
@@ -24,9 +26,19 @@ use crate::time::{Duration, Time};
 /// No index.
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// What the model knows of a site beside its plan.
+/// What the event loop reads of a site: its plan, with what follows from it.
 #[derive(Debug)]
 pub(crate) struct SiteState {
+    /// Its edge.
+    pub edge: u32,
+    /// Where its callers begin in [`World::cluster_of`].
+    pub cluster_base: u32,
+    /// The first instruction of the operation called.
+    pub start: u32,
+    /// As in the plan.
+    pub request_size: u32,
+    /// As in the plan.
+    pub response_size: u32,
     /// The list of its overall timeouts; `NIL`: none.
     pub timeout_list: u32,
     /// The list of its per-try timeouts; `NIL`: none.
@@ -37,9 +49,19 @@ pub(crate) struct SiteState {
     pub keyed: bool,
 }
 
-/// What the model knows of a service beside its plan.
+/// What the event loop reads of a service: its plan, with what follows from it.
 #[derive(Debug)]
 pub(crate) struct ServiceState {
+    /// As in the plan.
+    pub concurrency: u32,
+    /// As in the plan.
+    pub queue_limit: u32,
+    /// As in the plan.
+    pub discipline: Discipline,
+    /// As in the plan.
+    pub threading: Threading,
+    /// As in the plan.
+    pub on_cancel: OnCancel,
     /// A visit could be computed on arrival.
     pub could_settle_visits: bool,
     /// And it is.
@@ -87,8 +109,6 @@ pub(crate) struct World<'p> {
     pub(super) shared: Vec<Shared>,
     pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) callers: Vec<Caller>,
-    /// Where the callers of each cluster of the plan begin in `cluster_of`.
-    pub(super) cluster_base: Vec<u32>,
     /// The row in `callers`; `NIL`: not made yet.
     pub(super) cluster_of: Vec<u32>,
     pub(super) fault_targets: Vec<Vec<u32>>,
@@ -124,7 +144,7 @@ impl<'p> World<'p> {
             last_completion: Time::ZERO,
             observe: Observe::new(plan, options.warmup, options.pilot),
             links: plan.network.links.iter().map(Link::new).collect(),
-            sites: site_states(plan, &mut timers),
+            sites: site_states(plan, &cluster_base, &mut timers),
             timers,
             services,
             clients: Vec::new(),
@@ -135,11 +155,7 @@ impl<'p> World<'p> {
             cancels: Table::default(),
             task_of_call: Vec::new(),
             remembers_tasks: plan.services.iter().any(|service| service.on_cancel != OnCancel::Continue),
-            endpoints: plan
-                .endpoints
-                .iter()
-                .map(|endpoint| Endpoint::new(endpoint.zone, endpoint.speed))
-                .collect(),
+            endpoints: plan.endpoints.iter().map(Endpoint::new).collect(),
             load: vec![0; plan.endpoints.len()],
             lanes: (0..if any_lane { plan.endpoints.len() } else { 0 })
                 .map(|_| Lane::default())
@@ -150,7 +166,6 @@ impl<'p> World<'p> {
             upstreams: plan.clusters.iter().map(|cluster| upstream(plan, cluster)).collect(),
             callers: Vec::new(),
             cluster_of: vec![NIL; clusters as usize],
-            cluster_base,
             fault_targets: Vec::new(),
             fault_active: Vec::new(),
             plan,
@@ -159,7 +174,7 @@ impl<'p> World<'p> {
 
     #[inline]
     pub(super) fn services_of(&self, endpoint: u32) -> &ServiceState {
-        &self.services[self.plan.endpoints[endpoint as usize].service as usize]
+        &self.services[self.endpoints[endpoint as usize].service as usize]
     }
 
     #[inline]
@@ -189,11 +204,16 @@ fn upstream(plan: &Plan, cluster: &crate::model::plan::ClusterPlan) -> Arc<Upstr
     Arc::new(Upstream::new((*cluster.config).clone(), infos))
 }
 
-fn site_states(plan: &Plan, timers: &mut Timers) -> Vec<SiteState> {
+fn site_states(plan: &Plan, cluster_base: &[u32], timers: &mut Timers) -> Vec<SiteState> {
     let mut states: Vec<SiteState> = plan
         .sites
         .iter()
         .map(|site| SiteState {
+            edge: site.edge,
+            cluster_base: cluster_base[site.cluster as usize],
+            start: plan.operations[site.operation as usize].start,
+            request_size: site.request_size,
+            response_size: site.response_size,
             timeout_list: timers.list(Timer::Call, site.timeout),
             attempt_list: timers.list(Timer::Attempt, site.per_try_timeout),
             client: NIL,
@@ -232,6 +252,11 @@ fn service_state(plan: &Plan, index: u32, streams: &Streams, elision: Elision) -
     let could_fold_request_hop = could_settle_visits && service.concurrency == UNLIMITED;
     let on = elision == Elision::On;
     ServiceState {
+        concurrency: service.concurrency,
+        queue_limit: service.queue_limit,
+        discipline: service.discipline,
+        threading: service.threading,
+        on_cancel: service.on_cancel,
         could_settle_visits,
         settles_visits: could_settle_visits && on,
         could_fold_request_hop,
@@ -322,5 +347,5 @@ pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     world.count_unfinished();
     world.count_left_over();
     let simulated = world.last_completion.max(Time::ZERO + plan.duration);
-    world.observe.finish(digest.finish(), events, simulated)
+    world.observe.finish(plan, digest.finish(), events, simulated)
 }

@@ -92,7 +92,7 @@ impl Observe {
             }
         }
         for service in &mut self.result.services {
-            service.waited = service.queue_wait.count_above(0);
+            service.waited = service.queue_wait.count() - service.queue_wait.zeros();
         }
         for (client, result) in plan.clients.iter().zip(&self.result.clients) {
             let edge = plan.sites[client.site as usize].edge;

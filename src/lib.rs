@@ -8,5 +8,6 @@ pub mod measure;
 pub mod model;
 pub mod policy;
 pub mod random;
+pub mod replay;
 pub mod scenario;
 pub mod time;

@@ -2,7 +2,10 @@
 //!
 //! The passes are listed in [`load`]. Nothing here runs a simulation; below this point a scenario cannot be wrong.
 
+mod decode;
 pub mod diagnostic;
+mod patch;
+pub mod schema;
 mod source;
 mod tree;
 

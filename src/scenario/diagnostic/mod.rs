@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::source::{Source, Sources, Span};
 
+pub(crate) use messages::{Size, quote};
 pub(crate) use nearest::nearest;
 
 /// More problems than anyone reads; the rest are only counted.

@@ -3,5 +3,6 @@
 mod conformance;
 mod policy;
 mod report;
+mod swarm;
 mod synthetic;
 mod tidy;

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::math;
-use crate::policy::balancer::common::{Schedules, least, words_schema};
+use crate::policy::balancer::common::{Schedules, least_of_set, words_schema};
 use crate::policy::balancer::{Balance, Hints};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints};
@@ -143,7 +143,7 @@ impl Balance for Balancer {
         }
         Some(match self.method {
             SelectionMethod::NChoices => best_of_draws(endpoints.active, set, self.choice_count, rng),
-            SelectionMethod::FullScan => least(set.iter(), |endpoint| endpoints.active[endpoint.at()], rng),
+            SelectionMethod::FullScan => least_of_set(set, endpoints.active, rng),
         })
     }
 }

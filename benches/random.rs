@@ -29,16 +29,24 @@ fn draws(criterion: &mut Criterion) {
         ("gamma", Distribution::Gamma { shape: 4.0, scale: 1e6 }),
         ("weibull", Distribution::Weibull { power: 0.8, scale: 5e6 }),
     ] {
-        group.bench_function(name, |b| b.iter(|| batch(|key| black_box(&distribution).sample(&mut key.draws()))));
+        group.bench_function(name, |b| {
+            b.iter(|| batch(|key| black_box(&distribution).sample(&mut key.draws())))
+        });
     }
-    group.bench_function("exponential by libm", |b| b.iter(|| batch(|key| -libm::log(key.unit()) * 5e6)));
+    group.bench_function("exponential by libm", |b| {
+        b.iter(|| batch(|key| -libm::log(key.unit()) * 5e6))
+    });
     let by_libm = |key: Key| libm::exp(15.0 + math::normal_quantile(key.unit()));
     group.bench_function("lognormal by libm and AS 241", |b| b.iter(|| batch(by_libm)));
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
     let exponential = rand_distr::Exp::new(2e-7).expect("a rate");
-    group.bench_function("exponential by rand_distr", |b| b.iter(|| (0..BATCH).map(|_| exponential.sample(&mut rng)).sum::<f64>()));
+    group.bench_function("exponential by rand_distr", |b| {
+        b.iter(|| (0..BATCH).map(|_| exponential.sample(&mut rng)).sum::<f64>())
+    });
     let lognormal = rand_distr::LogNormal::new(15.0, 1.0).expect("a deviation");
-    group.bench_function("lognormal by rand_distr", |b| b.iter(|| (0..BATCH).map(|_| lognormal.sample(&mut rng)).sum::<f64>()));
+    group.bench_function("lognormal by rand_distr", |b| {
+        b.iter(|| (0..BATCH).map(|_| lognormal.sample(&mut rng)).sum::<f64>())
+    });
     group.finish();
 }
 

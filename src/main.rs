@@ -1,15 +1,19 @@
-//! The command line of meshsim.
-
-mod cli;
+//! The command line of meshsim: parse, run, print the error, exit.
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use meshsim::cli::{Cli, Exit};
 
 fn main() -> ExitCode {
-    let exit = cli::Cli::parse().run().unwrap_or_else(|error| {
+    let cli = Cli::parse();
+    let exit = cli.run().unwrap_or_else(|error| {
+        // Whoever reads our output may stop reading: `meshsim … | head` is not an error.
+        if meshsim::cli::is_broken_pipe(&error) {
+            return Exit::Success;
+        }
         eprintln!("error: {error:#}");
-        cli::Exit::Fault
+        Exit::Fault
     });
     ExitCode::from(exit as u8)
 }

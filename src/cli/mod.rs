@@ -5,6 +5,8 @@
 
 mod completions;
 mod interrupt;
+mod policies;
+mod replay;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -14,6 +16,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// What the process says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[expect(
+    dead_code,
+    reason = "the subcommands here can neither fail an expectation nor be interrupted"
+)]
 pub enum Exit {
     /// All well.
     Success = 0,
@@ -41,6 +47,8 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Replay(replay::Args),
+    Policies(policies::Args),
     /// Prints a script for shell completion
     Completions(completions::Args),
 }
@@ -54,6 +62,8 @@ impl Cli {
         COLOR.get_or_init(|| self.color);
         interrupt::install()?;
         match &self.command {
+            Command::Replay(args) => replay::run(args),
+            Command::Policies(args) => policies::run(args),
             Command::Completions(args) => completions::run(args),
         }
     }

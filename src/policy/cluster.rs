@@ -1,8 +1,12 @@
 //! One caller's view of one upstream: the only door for drivers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::policy::{CallInfo, ClusterConfig, EndpointIndex, EndpointInfo, Outcome, Refusal, Ticket, Verdict};
+use crate::policy::balancer::{Balancer, Hints};
+use crate::policy::candidates::{Candidates, Rules};
+use crate::policy::endpoints::Endpoints;
+use crate::policy::{CallInfo, ClusterConfig, EndpointIndex, EndpointInfo, Health, Outcome, Refusal, Ticket, Verdict};
 use crate::random::Rng;
 use crate::time::Time;
 
@@ -10,18 +14,75 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct Upstream {
     config: ClusterConfig,
-    endpoints: Vec<EndpointInfo>,
+    infos: Vec<EndpointInfo>,
+    weights: Vec<u32>,
+    candidates: Candidates,
+    // What a new caller's balancer is a copy of; tables that all copies can use are behind an `Arc` in it.
+    prototype: Balancer,
 }
 
 impl Upstream {
     /// An upstream with these endpoints.
+    ///
+    /// # Panics
+    /// If a priority is above [`PRIORITY_MAX`](crate::policy::PRIORITY_MAX).
     pub fn new(config: ClusterConfig, endpoints: Vec<EndpointInfo>) -> Upstream {
-        Upstream { config, endpoints }
+        let order = (0..endpoints.len() as u32).map(EndpointIndex).collect();
+        Upstream::with_order(config, endpoints, order)
+    }
+
+    fn with_order(config: ClusterConfig, infos: Vec<EndpointInfo>, order: Vec<EndpointIndex>) -> Upstream {
+        let weights: Vec<u32> = infos.iter().map(|info| info.weight.max(1)).collect();
+        let candidates = Candidates::new(config.balancer.rules(), order, &infos, &weights);
+        let prototype = Balancer::new(&config.balancer, candidates.set_count());
+        Upstream {
+            config,
+            infos,
+            weights,
+            candidates,
+            prototype,
+        }
     }
 
     /// The configuration.
     pub fn config(&self) -> &ClusterConfig {
         &self.config
+    }
+
+    /// What discovery says of an endpoint.
+    pub fn info(&self, endpoint: EndpointIndex) -> &EndpointInfo {
+        &self.infos[endpoint.at()]
+    }
+
+    /// The endpoints in the order of the list.
+    pub fn endpoints(&self) -> &[EndpointIndex] {
+        self.candidates.order()
+    }
+
+    /// The upstream with `answer` as its new whole list. An endpoint that was in the list keeps its index; a new one takes an
+    /// index of which `is_free` says that nobody refers to it any more, or the next one.
+    fn successor(&self, answer: &[EndpointInfo], is_free: impl Fn(EndpointIndex) -> bool) -> Upstream {
+        let known: BTreeMap<&str, EndpointIndex> = self
+            .endpoints()
+            .iter()
+            .map(|&endpoint| (self.info(endpoint).address.as_str(), endpoint))
+            .collect();
+        let mut infos = self.infos.clone();
+        let mut free = (0..infos.len() as u32)
+            .map(EndpointIndex)
+            .filter(|&endpoint| self.candidates.is_retired(endpoint) && is_free(endpoint));
+        let mut order = Vec::with_capacity(answer.len());
+        for info in answer {
+            let endpoint = known.get(info.address.as_str()).copied().or_else(|| free.next());
+            let endpoint = endpoint.unwrap_or(EndpointIndex(infos.len() as u32));
+            if endpoint.at() == infos.len() {
+                infos.push(info.clone());
+            } else {
+                infos[endpoint.at()].clone_from(info);
+            }
+            order.push(endpoint);
+        }
+        Upstream::with_order(self.config.clone(), infos, order)
     }
 }
 
@@ -29,45 +90,182 @@ impl Upstream {
 #[derive(Debug)]
 pub struct Cluster {
     upstream: Arc<Upstream>,
+    // Set once this caller believes something else of the endpoints' health than all others at their start.
+    own_candidates: Option<Box<Candidates>>,
     active: Vec<u32>,
+    active_total: u64,
+    balancer: Balancer,
     rng: Rng,
 }
 
 impl Cluster {
     /// The view of a caller that knows all endpoints of `upstream`; `now` is when it learnt of them.
-    pub fn new(upstream: Arc<Upstream>, rng: Rng, now: Time) -> Cluster {
-        let _ = now;
-        let active = vec![0; upstream.endpoints.len()];
-        Cluster { upstream, active, rng }
+    pub fn new(upstream: Arc<Upstream>, mut rng: Rng, now: Time) -> Cluster {
+        let mut balancer = upstream.prototype.clone();
+        balancer.start(&mut rng);
+        for &endpoint in upstream.endpoints() {
+            balancer.on_added(endpoint, now);
+        }
+        Cluster {
+            active: vec![0; upstream.infos.len()],
+            upstream,
+            own_candidates: None,
+            active_total: 0,
+            balancer,
+            rng,
+        }
+    }
+
+    /// The upstream as this caller knows it.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Attempts of this caller at `endpoint` that have not ended.
+    #[inline]
+    pub fn active(&self, endpoint: EndpointIndex) -> u32 {
+        self.active[endpoint.at()]
+    }
+
+    /// What this caller believes of the health of `endpoint`.
+    pub fn health(&self, endpoint: EndpointIndex) -> Health {
+        self.candidates().health(endpoint)
+    }
+
+    fn candidates(&self) -> &Candidates {
+        self.own_candidates.as_deref().unwrap_or(&self.upstream.candidates)
     }
 
     /// Places an attempt.
     ///
     /// # Errors
     /// A [`Refusal`] says why there is no endpoint.
+    #[inline]
     pub fn pick(&mut self, call: &CallInfo<'_>, now: Time) -> Result<Ticket, Refusal> {
-        let _ = (call, now);
-        let n = self.active.len() as u64;
-        if n == 0 {
+        self.pick_again(call, 0, now)
+    }
+
+    /// As [`Cluster::pick`], after `reselection` endpoints have been rejected for the same attempt, as Envoy's retry host
+    /// predicates do. A plain retry rejects none: a hash policy sends it where the first attempt went.
+    ///
+    /// # Errors
+    /// A [`Refusal`] says why there is no endpoint.
+    #[inline]
+    pub fn pick_again(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
+        let candidates = self.own_candidates.as_deref().unwrap_or(&self.upstream.candidates);
+        let rng = &mut self.rng;
+        // Where a hash is wanted and there is none, a random one makes the policy a random one.
+        let (hash, number) = if candidates.rules() == Rules::EnvoyHash {
+            let hash = call.hash.unwrap_or_else(|| rng.next_u64());
+            (hash, candidates.choose(|| hash))
+        } else {
+            (0, candidates.choose(|| rng.next_u64()))
+        };
+        let set = candidates.set(number.ok_or(Refusal::NoEndpoint)?);
+        if set.is_empty() {
             return Err(Refusal::NoEndpoint);
         }
-        let (a, b) = (self.rng.below(n) as usize, self.rng.below(n) as usize);
-        let endpoint = if self.active[b] < self.active[a] { b } else { a };
-        self.active[endpoint] += 1;
-        Ok(Ticket {
-            endpoint: EndpointIndex(endpoint as u32),
-        })
+        let endpoints = Endpoints {
+            infos: &self.upstream.infos,
+            weights: &self.upstream.weights,
+            active: &self.active,
+            active_total: self.active_total,
+        };
+        let hints = Hints {
+            hash,
+            reselection,
+            server_load: call.server_load,
+        };
+        let endpoint = self
+            .balancer
+            .pick(&endpoints, set, &hints, now, rng)
+            .ok_or(Refusal::NoEndpoint)?;
+        self.active[endpoint.at()] += 1;
+        self.active_total += 1;
+        self.balancer.on_started(endpoint, now);
+        Ok(Ticket { endpoint })
     }
 
     /// Tells how an attempt ended, and asks what is to become of its call.
+    #[inline]
     pub fn on_finished(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) -> Verdict {
-        let _ = (outcome, now, &self.upstream.config.retry);
-        self.active[ticket.endpoint.0 as usize] -= 1;
-        Verdict::Done
+        let active = &mut self.active[ticket.endpoint.at()];
+        debug_assert!(*active > 0, "a ticket is given back once");
+        *active -= 1;
+        self.active_total -= 1;
+        self.balancer.on_finished(ticket.endpoint, outcome, now);
+        match &self.upstream.config.retry {
+            None => Verdict::Done,
+            Some(retry) => retry.verdict(outcome, &mut self.rng),
+        }
     }
 
-    /// An endpoint of the upstream says that it is idle (for balancers with idle queues).
+    /// An endpoint of the upstream says that it is idle (for balancers with idle queues): when it has served its last request, and
+    /// once when it comes up.
+    #[inline]
     pub fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
-        let _ = (endpoint, now);
+        self.balancer.on_idle(endpoint, now);
     }
+
+    /// From now on this caller believes `health` of an endpoint of the list.
+    pub fn on_health(&mut self, endpoint: EndpointIndex, health: Health, now: Time) {
+        if self.health(endpoint) == health {
+            return;
+        }
+        let own = self
+            .own_candidates
+            .get_or_insert_with(|| Box::new(self.upstream.candidates.clone()));
+        own.set_health(endpoint, health, &self.upstream.weights);
+        let level = own.level_of(endpoint);
+        self.update_sets(level, now);
+    }
+
+    /// From now on `answer` is the whole list, its health included. Endpoints that stay keep their index and their state.
+    pub fn on_resolved(&mut self, answer: &[EndpointInfo], now: Time) {
+        let active = &self.active;
+        let next = Arc::new(self.upstream.successor(answer, |endpoint| active[endpoint.at()] == 0));
+        self.active.resize(next.infos.len(), 0);
+        let before = match self.own_candidates.take() {
+            Some(own) => *own,
+            None => self.upstream.candidates.clone(),
+        };
+        let last = std::mem::replace(&mut self.upstream, next);
+        let added = |endpoint: EndpointIndex| endpoint.at() >= last.infos.len() || before.is_retired(endpoint);
+        for &endpoint in self.upstream.candidates.order() {
+            if added(endpoint) {
+                self.balancer.on_added(endpoint, now);
+            }
+        }
+        let levels = before.level_count().max(self.upstream.candidates.level_count());
+        for level in 0..levels {
+            if !same_level(level, &before, &last, &self.upstream) {
+                self.update_sets(level, now);
+            }
+        }
+    }
+
+    /// Tells the balancer that the sets of `level` are new.
+    fn update_sets(&mut self, level: usize, now: Time) {
+        let candidates = self.own_candidates.as_deref().unwrap_or(&self.upstream.candidates);
+        let endpoints = Endpoints {
+            infos: &self.upstream.infos,
+            weights: &self.upstream.weights,
+            active: &self.active,
+            active_total: self.active_total,
+        };
+        for set in candidates.sets_of(level) {
+            self.balancer.update(&endpoints, set, now);
+        }
+    }
+}
+
+/// Whether a level has the same endpoints, in the same health and order, with the same weights and keys.
+fn same_level(level: usize, before: &Candidates, last: &Upstream, next: &Upstream) -> bool {
+    before.sets_of(level).zip(next.candidates.sets_of(level)).all(|(was, is)| {
+        was.iter().eq(is.iter())
+            && is.iter().all(|endpoint| {
+                let (was, is) = (last.info(endpoint), next.info(endpoint));
+                (was.weight, &was.hostname, &was.hash_key) == (is.weight, &is.hostname, &is.hash_key)
+            })
+    })
 }

@@ -4,6 +4,14 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EndpointIndex(pub u32);
 
+impl EndpointIndex {
+    /// As an index into a column.
+    #[inline]
+    pub fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What health checks and discovery say of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Health {
@@ -14,6 +22,8 @@ pub enum Health {
     Degraded,
     /// Takes none, but in panic.
     Unhealthy,
+    /// Unhealthy, and left out when the share of healthy endpoints is computed: Envoy's hosts that wait for their first health check.
+    Excluded,
 }
 
 /// What discovery says of one endpoint.
@@ -31,8 +41,24 @@ pub struct EndpointInfo {
     pub region: String,
     /// Zone of its locality.
     pub zone: String,
-    /// Priority level; 0 is preferred.
+    /// Priority level, at most [`PRIORITY_MAX`]; 0 is preferred.
     pub priority: u32,
     /// Its health when it is first seen.
     pub health: Health,
+}
+
+/// The last priority level that Envoy's `LocalityLbEndpoints.priority` admits.
+pub const PRIORITY_MAX: u32 = 128;
+
+/// What a balancer may look at, in columns by [`EndpointIndex`].
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoints<'a> {
+    /// What discovery says.
+    pub infos: &'a [EndpointInfo],
+    /// Weights, at least 1.
+    pub weights: &'a [u32],
+    /// Attempts of this caller that have not ended.
+    pub active: &'a [u32],
+    /// The sum of `active`.
+    pub active_total: u64,
 }

@@ -5,17 +5,20 @@
 //! What all callers of an upstream may share (configuration, addresses, rings) is in one [`Upstream`].
 
 pub mod balancer;
+pub mod candidates;
 mod cluster;
+pub mod connection_pool;
 mod endpoints;
 pub mod retry;
 
+pub use candidates::CandidateSet;
 pub use cluster::{Cluster, Upstream};
-pub use endpoints::{EndpointIndex, EndpointInfo, Health};
+pub use endpoints::{EndpointIndex, EndpointInfo, Endpoints, Health, PRIORITY_MAX};
 
 use crate::time::Duration;
 
 /// What a mesh does with calls to one upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClusterConfig {
     /// Which endpoint of the candidates gets a call.
     pub balancer: balancer::Config,

@@ -1,8 +1,280 @@
-//! The balancers.
+//! The balancers: the trait they share, and the registry that knows them all.
+//!
+//! A balancer is one file with two public items, `Options` and `Balancer`, a `mod` line in its family and a line in the registry
+//! below. Everything else (dispatch, reading a scenario, JSON Schema, `meshsim policies`) follows from those.
 
-/// Which balancer, with its options.
-#[derive(Clone, Debug)]
-pub enum Config {
-    /// Placeholder.
-    EnvoyLeastRequest,
+pub mod common;
+mod config;
+pub mod envoy;
+pub mod linkerd;
+pub mod research;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::policy::candidates::{CandidateSet, Rules};
+use crate::policy::{EndpointIndex, Endpoints, Outcome};
+use crate::random::Rng;
+use crate::time::Time;
+
+/// Chooses one endpoint of a candidate set. One value serves one caller; every hook but `pick` may stay empty.
+///
+/// A prototype is made by `new` and cloned for each caller, so what callers may share goes behind an `Arc`.
+pub trait Balance: Clone {
+    /// What a user may write.
+    type Options;
+    /// What it does, in one line.
+    const ABOUT: &'static str;
+    /// Where the real one, or its description, is.
+    const SOURCE: &'static str;
+    /// How its family makes candidates of endpoints.
+    const RULES: Rules;
+    /// What it wants of a driver beside calls and their ends.
+    const WANTS: Wants = Wants::Nothing;
+
+    /// A prototype for an upstream whose set numbers are below `set_count` when a caller first sees it.
+    fn new(options: &Self::Options, set_count: usize) -> Self;
+
+    /// A caller begins: the place for random state of its own.
+    fn start(&mut self, rng: &mut Rng) {
+        let _ = rng;
+    }
+
+    /// The caller learns of an endpoint; what was known under that index is of another one.
+    fn on_added(&mut self, endpoint: EndpointIndex, now: Time) {
+        let _ = (endpoint, now);
+    }
+
+    /// The members of `set`, or their weights or keys, are no longer what they were. Not called for the sets of the start.
+    fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
+        let _ = (endpoints, set, now);
+    }
+
+    /// Chooses a member of `set`, which is not empty. The choice is counted in `endpoints.active` from the next call on.
+    fn pick(
+        &mut self,
+        endpoints: &Endpoints<'_>,
+        set: CandidateSet<'_>,
+        hints: &Hints<'_>,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Option<EndpointIndex>;
+
+    /// An attempt goes to `endpoint`.
+    fn on_started(&mut self, endpoint: EndpointIndex, now: Time) {
+        let _ = (endpoint, now);
+    }
+
+    /// An attempt at `endpoint` ended; it is no longer counted as active.
+    fn on_finished(&mut self, endpoint: EndpointIndex, outcome: &Outcome, now: Time) {
+        let _ = (endpoint, outcome, now);
+    }
+
+    /// `endpoint` reports to this caller that it is idle.
+    fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
+        let _ = (endpoint, now);
+    }
+}
+
+/// What a driver may leave out for balancers that do not want it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing more.
+    Nothing,
+    /// [`CallInfo::server_load`](crate::policy::CallInfo::server_load).
+    ServerLoad,
+    /// Calls of [`Cluster::on_idle`](crate::policy::Cluster::on_idle).
+    IdleReports,
+}
+
+/// What a balancer may know of the call.
+#[derive(Clone, Copy, Debug)]
+pub struct Hints<'a> {
+    /// The hash of the request's key, or a random one; 0 where the rules are not those of a hash policy.
+    pub hash: u64,
+    /// How many picks for this attempt have been rejected.
+    pub reselection: u32,
+    /// Requests in the system at each endpoint; empty where nobody knows.
+    pub server_load: &'a [u32],
+}
+
+/// A registered balancer, for whoever lists them.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// `family/name`.
+    pub name: &'static str,
+    /// The system it comes from.
+    pub family: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// Where the real one, or its description, is.
+    pub source: &'static str,
+    /// The JSON Schema of its options, with their texts and defaults.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Entry {
+    /// The schema of the options on its own.
+    pub fn options_schema(&self) -> Schema {
+        (self.schema)(&mut SchemaGenerator::default())
+    }
+}
+
+/// Makes the enums with a `match` per hook, and the table of names, from lines `name: Variant` under their family.
+macro_rules! registry {
+    ($($family:ident { $($name:ident: $variant:ident,)* })*) => {
+        /// Which balancer, with its options.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Config {
+            $($(
+                #[doc = concat!("`", stringify!($family), "/", stringify!($name), "`")]
+                $variant($family::$name::Options),
+            )*)*
+        }
+
+        /// One caller's balancer.
+        #[derive(Clone, Debug)]
+        pub(crate) enum Balancer {
+            $($($variant($family::$name::Balancer),)*)*
+        }
+
+        /// The balancers there are, in the order of the registry.
+        pub const ENTRIES: &[Entry] = &[
+            $($(Entry {
+                name: concat!(stringify!($family), "/", stringify!($name)),
+                family: stringify!($family),
+                about: <$family::$name::Balancer as Balance>::ABOUT,
+                source: <$family::$name::Balancer as Balance>::SOURCE,
+                schema: <$family::$name::Options as JsonSchema>::json_schema,
+            },)*)*
+        ];
+
+        /// Their names, in the same order.
+        pub const NAMES: &[&str] = &[$($(concat!(stringify!($family), "/", stringify!($name)),)*)*];
+
+        impl Config {
+            /// The balancer's name, `family/name`.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $($(Config::$variant(_) => concat!(stringify!($family), "/", stringify!($name)),)*)*
+                }
+            }
+
+            /// How its family makes candidates of endpoints.
+            pub fn rules(&self) -> Rules {
+                match self {
+                    $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::RULES,)*)*
+                }
+            }
+
+            /// What it wants of a driver beside calls and their ends.
+            pub fn wants(&self) -> Wants {
+                match self {
+                    $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::WANTS,)*)*
+                }
+            }
+
+            /// Whether the options make sense together.
+            ///
+            /// # Errors
+            /// A sentence for the user, about options by their names.
+            pub fn check(&self) -> Result<(), String> {
+                match self {
+                    $($(Config::$variant(options) => options.check(),)*)*
+                }
+            }
+
+            /// The balancer of a name in [`NAMES`], with its options from `read`.
+            fn read<R: config::ReadOptions>(name: &str, read: R) -> Option<Result<Config, R::Error>> {
+                match name {
+                    $($(concat!(stringify!($family), "/", stringify!($name)) => Some(read.read().map(Config::$variant)),)*)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl Balancer {
+            pub fn new(config: &Config, set_count: usize) -> Balancer {
+                match config {
+                    $($(Config::$variant(options) => Balancer::$variant(Balance::new(options, set_count)),)*)*
+                }
+            }
+        }
+
+        dispatch! { $($($variant)*)* }
+    };
+}
+
+/// The hooks that only pass a call on.
+macro_rules! dispatch {
+    ($($variant:ident)*) => {
+        impl Balancer {
+            pub fn start(&mut self, rng: &mut Rng) {
+                match self { $(Balancer::$variant(balancer) => balancer.start(rng),)* }
+            }
+
+            pub fn on_added(&mut self, endpoint: EndpointIndex, now: Time) {
+                match self { $(Balancer::$variant(balancer) => balancer.on_added(endpoint, now),)* }
+            }
+
+            pub fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
+                match self { $(Balancer::$variant(balancer) => balancer.update(endpoints, set, now),)* }
+            }
+
+            #[inline]
+            pub fn pick(
+                &mut self,
+                endpoints: &Endpoints<'_>,
+                set: CandidateSet<'_>,
+                hints: &Hints<'_>,
+                now: Time,
+                rng: &mut Rng,
+            ) -> Option<EndpointIndex> {
+                match self { $(Balancer::$variant(balancer) => balancer.pick(endpoints, set, hints, now, rng),)* }
+            }
+
+            #[inline]
+            pub fn on_started(&mut self, endpoint: EndpointIndex, now: Time) {
+                match self { $(Balancer::$variant(balancer) => balancer.on_started(endpoint, now),)* }
+            }
+
+            #[inline]
+            pub fn on_finished(&mut self, endpoint: EndpointIndex, outcome: &Outcome, now: Time) {
+                match self { $(Balancer::$variant(balancer) => balancer.on_finished(endpoint, outcome, now),)* }
+            }
+
+            #[inline]
+            pub fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
+                match self { $(Balancer::$variant(balancer) => balancer.on_idle(endpoint, now),)* }
+            }
+        }
+    };
+}
+
+registry! {
+    envoy {
+        round_robin: EnvoyRoundRobin,
+        random: EnvoyRandom,
+        least_request: EnvoyLeastRequest,
+        ring_hash: EnvoyRingHash,
+        maglev: EnvoyMaglev,
+    }
+    linkerd {
+        peak_ewma: LinkerdPeakEwma,
+    }
+    research {
+        jsq: ResearchJsq,
+        jiq: ResearchJiq,
+    }
+}
+
+impl Config {
+    /// Whether the balancer reads [`crate::policy::CallInfo::server_load`].
+    pub fn reads_server_load(&self) -> bool {
+        self.wants() == Wants::ServerLoad
+    }
+
+    /// Whether the balancer wants [`crate::policy::Cluster::on_idle`] to be called.
+    pub fn wants_idle_reports(&self) -> bool {
+        self.wants() == Wants::IdleReports
+    }
 }

@@ -1,0 +1,78 @@
+//! `meshsim replay`: drives one policy by a script and prints its decisions.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::cli::Exit;
+use meshsim::policy::ClusterConfig;
+use meshsim::replay::{self, Error, setup};
+
+/// Drives one policy by a script of JSON lines and prints its decisions, one line each
+///
+/// Lines: {"op": "endpoints", "endpoints": [{"id": "10.0.0.1:80"}]}, {"op": "pick", "key": "user-17"}, {"op": "pick", "count": 100,
+/// "auto_done": true}, {"op": "done", "endpoint": "10.0.0.1:80", "status": 503, "latency": 0.012}, {"op": "health", "endpoint":
+/// "10.0.0.1:80", "health": "unhealthy"}, {"op": "tick", "t": 10.0}. Each may have a `t` in seconds. With `retry` in the mesh file, a
+/// pick is the oldest retry that was granted and is not yet made; `"attempt": 0` on it makes it a new call.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The policy's name, such as `envoy/ring_hash`; `meshsim policies` lists them
+    policy: String,
+    /// The script; standard input if absent or `-`
+    events: Option<PathBuf>,
+    /// Sets an option of the policy, such as `minimum_ring_size=1024`
+    #[arg(long = "set", value_name = "OPTION=VALUE")]
+    settings: Vec<setup::Setting>,
+    /// A YAML or JSON file with a `mesh:` block: what is around the balancer
+    #[arg(long, value_name = "FILE")]
+    mesh: Option<PathBuf>,
+    /// What the policy's randomness follows from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// Files that cannot be read or written.
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let config = match config(args)? {
+        Ok(config) => config,
+        Err(message) => return Ok(misuse(&message)),
+    };
+    let events: Box<dyn BufRead> = match args.events.as_deref() {
+        None => Box::new(io::stdin().lock()),
+        Some(path) if path == Path::new("-") => Box::new(io::stdin().lock()),
+        Some(path) => match File::open(path) {
+            Ok(file) => Box::new(BufReader::with_capacity(1 << 16, file)),
+            Err(error) => return Ok(misuse(&format!("cannot open {}: {error}", path.display()))),
+        },
+    };
+    let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    match replay::run(config, args.seed, events, output) {
+        Ok(()) => Ok(Exit::Success),
+        Err(error @ Error::Script { .. }) => Ok(misuse(&error.to_string())),
+        // Whoever reads the decisions has seen enough.
+        Err(Error::Write(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Success),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn config(args: &Args) -> anyhow::Result<Result<ClusterConfig, String>> {
+    let balancer = match setup::balancer(&args.policy, &args.settings) {
+        Ok(balancer) => balancer,
+        Err(message) => return Ok(Err(message)),
+    };
+    let Some(path) = &args.mesh else {
+        return Ok(Ok(ClusterConfig { balancer, retry: None }));
+    };
+    let document = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(setup::mesh(balancer, &document).map_err(|message| format!("{}: {message}", path.display())))
+}
+
+fn misuse(message: &str) -> Exit {
+    eprintln!("error: {message}");
+    Exit::Usage
+}

@@ -1,0 +1,36 @@
+//! Parts that several balancers are made of.
+
+pub mod bounded_load;
+mod edf;
+pub mod hash;
+mod hash_policy;
+mod hash_ring;
+mod least;
+pub mod mt19937;
+mod peak_ewma;
+mod per_set;
+mod sample;
+mod tables;
+mod two_choices;
+mod weighted_hosts;
+
+pub use edf::{Schedule, Schedules};
+pub use hash::HashFunction;
+pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};
+pub use hash_ring::{HashRing, RingSize};
+pub use least::least;
+pub use peak_ewma::PeakEwma;
+pub use per_set::PerSet;
+pub use sample::Sample;
+pub use tables::Tables;
+pub use two_choices::two_distinct;
+pub use weighted_hosts::WeightedHost;
+
+use schemars::Schema;
+
+/// The schema of an option that takes one of Envoy's words, in Envoy's capitals or in small letters.
+pub(crate) fn words_schema(words: &[&str]) -> Schema {
+    let capitals = words.iter().map(|word| word.to_uppercase());
+    let all: Vec<String> = words.iter().map(|word| word.to_string()).chain(capitals).collect();
+    schemars::json_schema!({"type": "string", "enum": all})
+}

@@ -1,0 +1,24 @@
+//! State by candidate set, made when a set is first used: most callers only ever see one set.
+
+/// One `T` for each set number.
+#[derive(Clone, Debug)]
+pub struct PerSet<T> {
+    states: Vec<T>,
+}
+
+impl<T> Default for PerSet<T> {
+    fn default() -> PerSet<T> {
+        PerSet { states: Vec::new() }
+    }
+}
+
+impl<T: Default> PerSet<T> {
+    /// The state of set `number`.
+    #[inline]
+    pub fn of(&mut self, number: usize) -> &mut T {
+        if number >= self.states.len() {
+            self.states.resize_with(number + 1, T::default);
+        }
+        &mut self.states[number]
+    }
+}

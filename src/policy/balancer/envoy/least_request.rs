@@ -1,0 +1,163 @@
+//! Envoy's LEAST_REQUEST: the least loaded of a few random endpoints, or of all; a schedule where weights differ.
+//!
+//! The draws are with replacement, as Envoy's are: of two endpoints the busier one is picked a quarter of the time.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use crate::math;
+use crate::policy::balancer::common::{Schedules, least, words_schema};
+use crate::policy::balancer::{Balance, Hints};
+use crate::policy::candidates::{CandidateSet, Rules};
+use crate::policy::{EndpointIndex, Endpoints};
+use crate::random::Rng;
+use crate::time::Time;
+
+/// What Envoy's `LeastRequest` message holds.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// How many random endpoints are compared, at least 2. Without effect where weights differ or all are scanned.
+    #[schemars(extend("x-upstream" = "LeastRequest.choice_count"))]
+    pub choice_count: u32,
+    /// Where weights differ, an endpoint's weight is divided by (active requests + 1) to this power; 0 leaves the weights alone.
+    #[schemars(extend("x-upstream" = "LeastRequest.active_request_bias"))]
+    pub active_request_bias: f64,
+    /// Whether a few random endpoints are compared, or all.
+    #[schemars(extend("x-upstream" = "LeastRequest.selection_method"))]
+    pub selection_method: SelectionMethod,
+}
+
+/// How the least loaded endpoint is looked for where all weights are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelectionMethod {
+    /// Among `choice_count` random ones; the one drawn first wins a tie.
+    #[serde(alias = "N_CHOICES")]
+    NChoices,
+    /// Among all; ties are broken at random.
+    #[serde(alias = "FULL_SCAN")]
+    FullScan,
+}
+
+impl JsonSchema for SelectionMethod {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SelectionMethod".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        words_schema(&["n_choices", "full_scan"])
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            choice_count: 2,
+            active_request_bias: 1.0,
+            selection_method: SelectionMethod::NChoices,
+        }
+    }
+}
+
+impl Options {
+    /// Whether the options are in the ranges that Envoy admits.
+    ///
+    /// # Errors
+    /// A sentence about the option that is not.
+    pub fn check(&self) -> Result<(), String> {
+        if self.choice_count < 2 {
+            return Err(format!("`choice_count` must be at least 2, not {}", self.choice_count));
+        }
+        if !(self.active_request_bias >= 0.0 && self.active_request_bias.is_finite()) {
+            return Err(format!(
+                "`active_request_bias` must be at least 0, not {}",
+                self.active_request_bias
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// One caller's schedules; with equal weights there is nothing to remember but the active requests.
+#[derive(Clone, Debug)]
+pub struct Balancer {
+    choice_count: u32,
+    bias: f64,
+    method: SelectionMethod,
+    schedules: Schedules,
+}
+
+/// The weight of an endpoint in the schedule when it has `active` requests.
+pub fn scheduled_weight(weight: u32, active: u32, bias: f64) -> f64 {
+    let (weight, load) = (f64::from(weight), f64::from(active) + 1.0);
+    if bias == 1.0 {
+        weight / load
+    } else if bias == 0.0 {
+        weight
+    } else {
+        weight / math::pow(load, bias)
+    }
+}
+
+impl Balance for Balancer {
+    type Options = Options;
+    const ABOUT: &'static str = "The fewest active requests among a few random endpoints, or among all";
+    const SOURCE: &'static str = "envoyproxy/envoy source/extensions/load_balancing_policies/least_request/least_request_lb.cc";
+    const RULES: Rules = Rules::Envoy;
+
+    fn new(options: &Options, _: usize) -> Balancer {
+        Balancer {
+            choice_count: options.choice_count,
+            bias: options.active_request_bias,
+            method: options.selection_method,
+            schedules: Schedules::default(),
+        }
+    }
+
+    fn start(&mut self, rng: &mut Rng) {
+        self.schedules = Schedules::new(rng.next_u64());
+    }
+
+    fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, _: Time) {
+        let bias = self.bias;
+        self.schedules.update(set, |endpoint| weight_now(endpoints, endpoint, bias));
+    }
+
+    #[inline]
+    fn pick(
+        &mut self,
+        endpoints: &Endpoints<'_>,
+        set: CandidateSet<'_>,
+        _: &Hints<'_>,
+        _: Time,
+        rng: &mut Rng,
+    ) -> Option<EndpointIndex> {
+        if !set.has_equal_weights() {
+            let bias = self.bias;
+            return Some(self.schedules.pick(set, |endpoint| weight_now(endpoints, endpoint, bias)));
+        }
+        Some(match self.method {
+            SelectionMethod::NChoices => best_of_draws(endpoints.active, set, self.choice_count, rng),
+            SelectionMethod::FullScan => least(set.iter(), |endpoint| endpoints.active[endpoint.at()], rng),
+        })
+    }
+}
+
+fn weight_now(endpoints: &Endpoints<'_>, endpoint: EndpointIndex, bias: f64) -> f64 {
+    scheduled_weight(endpoints.weights[endpoint.at()], endpoints.active[endpoint.at()], bias)
+}
+
+#[inline]
+fn best_of_draws(active: &[u32], set: CandidateSet<'_>, choice_count: u32, rng: &mut Rng) -> EndpointIndex {
+    let mut best = set.random(rng);
+    for _ in 1..choice_count {
+        let drawn = set.random(rng);
+        if active[drawn.at()] < active[best.at()] {
+            best = drawn;
+        }
+    }
+    best
+}

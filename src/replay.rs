@@ -1,0 +1,340 @@
+//! Drives one policy by a script of JSON lines and prints its decisions: the policy library's test bench.
+//!
+//! There is no simulation here: time is what the script says, and answers are the script's. The lines are those of the contract's
+//! section 5. The bench is the policy's only caller, so what leaves an endpoint idle is reported to the policy as such.
+
+mod line;
+pub mod setup;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+
+use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine};
+
+use crate::policy::retry::Denial;
+use crate::policy::{CallInfo, Cluster, ClusterConfig, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict};
+use crate::random::{Purpose, Streams};
+use crate::time::{Duration, Time};
+
+/// Why a replay ended before its script.
+#[derive(Debug)]
+pub enum Error {
+    /// A line of the script cannot be obeyed.
+    Script {
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The script could not be read.
+    Read(io::Error),
+    /// The decisions could not be written.
+    Write(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Script { line, message } => write!(f, "line {line}: {message}"),
+            Error::Read(error) => write!(f, "cannot read the events: {error}"),
+            Error::Write(error) => write!(f, "cannot write the decisions: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Obeys each line of `events` and writes each decision, one line each.
+///
+/// # Errors
+/// The first line that is wrong ends it; what was decided before is written.
+pub fn run(config: ClusterConfig, seed: u64, mut events: impl BufRead, output: impl Write) -> Result<(), Error> {
+    let mut bench = Bench::new(config, seed, output);
+    let mut text = Vec::new();
+    for line in 1.. {
+        text.clear();
+        if events.read_until(b'\n', &mut text).map_err(Error::Read)? == 0 {
+            break;
+        }
+        bench.obey(&text).map_err(|fault| match fault {
+            Fault::Script(message) => Error::Script { line, message },
+            Fault::Write(error) => Error::Write(error),
+        })?;
+    }
+    bench.output.flush().map_err(Error::Write)
+}
+
+/// Why a line cannot be obeyed, where only the loop knows which it is.
+enum Fault {
+    Script(String),
+    Write(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::Write(error)
+    }
+}
+
+impl From<String> for Fault {
+    fn from(message: String) -> Fault {
+        Fault::Script(message)
+    }
+}
+
+struct Bench<W> {
+    cluster: Cluster,
+    output: W,
+    seconds: f64,
+    now: Time,
+    // What each line of a pick begins with.
+    prefix: String,
+    slots: Vec<Slot>,
+    listed: BTreeMap<String, EndpointIndex>,
+    // Endpoints that left the list with picks open, the oldest first.
+    draining: BTreeMap<String, VecDeque<EndpointIndex>>,
+    // Attempts that granted retries will be, in the order in which they were granted.
+    owed: VecDeque<u32>,
+}
+
+/// What the bench knows of an endpoint.
+#[derive(Default)]
+struct Slot {
+    // Its id as a JSON text.
+    quoted: String,
+    open: VecDeque<Open>,
+}
+
+/// Picks that wait for their `done`, all alike.
+struct Open {
+    since: Time,
+    attempts: u32,
+    count: u64,
+}
+
+impl<W: Write> Bench<W> {
+    fn new(config: ClusterConfig, seed: u64, output: W) -> Bench<W> {
+        let rng = Streams::new(seed, 0).rng(Purpose::Policy, 0);
+        let upstream = Arc::new(Upstream::new(config, Vec::new()));
+        let mut bench = Bench {
+            cluster: Cluster::new(upstream, rng, Time::ZERO),
+            output,
+            seconds: 0.0,
+            now: Time::ZERO,
+            prefix: String::new(),
+            slots: Vec::new(),
+            listed: BTreeMap::new(),
+            draining: BTreeMap::new(),
+            owed: VecDeque::new(),
+        };
+        bench.set_time(0.0);
+        bench
+    }
+
+    fn obey(&mut self, text: &[u8]) -> Result<(), Fault> {
+        if text.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let (seconds, line) = line::parse(text)?;
+        if let Some(seconds) = seconds {
+            self.advance(seconds)?;
+        }
+        match line {
+            Line::Endpoints(endpoints) => self.endpoints(endpoints)?,
+            Line::Pick(pick) => self.pick(&pick)?,
+            Line::Done(done) => self.done(&done)?,
+            Line::Health(health) => self.health(&health)?,
+            // No policy here asks where its caller is, or for time to pass.
+            Line::Caller | Line::Tick => {}
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, seconds: f64) -> Result<(), String> {
+        // A century is room enough, and far from where nanoseconds end.
+        if !(0.0..=3e9).contains(&seconds) {
+            return Err(format!("`t` must be from 0 to 3e9 seconds, not {seconds}"));
+        }
+        if seconds < self.seconds {
+            return Err(format!("`t` goes back from {:?} to {seconds:?}", self.seconds));
+        }
+        if seconds > self.seconds {
+            self.set_time(seconds);
+        }
+        Ok(())
+    }
+
+    fn set_time(&mut self, seconds: f64) {
+        self.seconds = seconds;
+        self.now = Time::ZERO + Duration::from_secs_f64(seconds);
+        self.prefix = format!("{{\"t\": {seconds:?}, \"pick\": ");
+    }
+
+    fn endpoints(&mut self, lines: Vec<EndpointLine>) -> Result<(), String> {
+        let mut ids = BTreeSet::new();
+        if let Some(twice) = lines.iter().find(|line| !ids.insert(line.id.as_str())) {
+            return Err(format!("endpoint `{}` is listed twice", twice.id));
+        }
+        let mut answer = Vec::with_capacity(lines.len());
+        for line in &lines {
+            let known = self.listed.get(&line.id).map(|&endpoint| self.cluster.health(endpoint));
+            answer.push(line.info(known)?);
+        }
+        self.cluster.on_resolved(&answer, self.now);
+        self.relist(lines);
+        Ok(())
+    }
+
+    /// Follows the cluster's new list.
+    fn relist(&mut self, lines: Vec<EndpointLine>) {
+        let order: Vec<EndpointIndex> = self.cluster.upstream().endpoints().to_vec();
+        let mut last = std::mem::take(&mut self.listed);
+        for (line, endpoint) in lines.into_iter().zip(order) {
+            if endpoint.at() >= self.slots.len() {
+                self.slots.resize_with(endpoint.at() + 1, Slot::default);
+            }
+            if last.remove(&line.id) != Some(endpoint) {
+                self.slots[endpoint.at()].quoted = quoted(&line.id);
+                self.cluster.on_idle(endpoint, self.now);
+            }
+            self.listed.insert(line.id, endpoint);
+        }
+        for (id, endpoint) in last {
+            self.draining.entry(id).or_default().push_back(endpoint);
+        }
+        let slots = &self.slots;
+        self.draining.retain(|_, endpoints| {
+            endpoints.retain(|endpoint| !slots[endpoint.at()].open.is_empty());
+            !endpoints.is_empty()
+        });
+    }
+
+    fn pick(&mut self, line: &PickLine) -> Result<(), Fault> {
+        let hash = line.hash();
+        for _ in 0..line.count {
+            let attempt = line.attempt.or_else(|| self.owed.pop_front()).unwrap_or(0);
+            let call = CallInfo {
+                hash,
+                attempt,
+                server_load: &[],
+            };
+            self.output.write_all(self.prefix.as_bytes())?;
+            match self.cluster.pick_again(&call, line.attempt.unwrap_or(0), self.now) {
+                Ok(ticket) => {
+                    let slot = &mut self.slots[ticket.endpoint.at()];
+                    self.output.write_all(slot.quoted.as_bytes())?;
+                    self.output.write_all(b"}\n")?;
+                    if line.auto_done {
+                        self.finish(ticket, &line::success(attempt + 1));
+                    } else {
+                        slot.opened(self.now, attempt + 1);
+                    }
+                }
+                Err(Refusal::NoEndpoint) => self.output.write_all(b"null}\n")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, line: &DoneLine) -> Result<(), Fault> {
+        let answer = line.answer()?;
+        let (endpoint, since, attempts) = self.close(&line.endpoint)?;
+        let latency = match line.latency {
+            Some(seconds) if (0.0..=3e9).contains(&seconds) => Duration::from_secs_f64(seconds),
+            Some(seconds) => return Err(format!("`latency` must be at least 0 seconds, not {seconds}").into()),
+            None => self.now.since(since),
+        };
+        let outcome = Outcome {
+            answer,
+            latency,
+            attempts,
+        };
+        let verdict = self.finish(Ticket { endpoint }, &outcome);
+        self.answer_failure(&outcome, verdict)
+    }
+
+    fn finish(&mut self, ticket: Ticket, outcome: &Outcome) -> Verdict {
+        let verdict = self.cluster.on_finished(ticket, outcome, self.now);
+        if self.cluster.active(ticket.endpoint) == 0 {
+            self.cluster.on_idle(ticket.endpoint, self.now);
+        }
+        verdict
+    }
+
+    fn answer_failure(&mut self, outcome: &Outcome, verdict: Verdict) -> Result<(), Fault> {
+        let Some(retry) = &self.cluster.upstream().config().retry else {
+            return Ok(());
+        };
+        if let Verdict::Retry { after } = verdict {
+            self.owed.push_back(outcome.attempts);
+            writeln!(self.output, "{{\"retry\": {:?}}}", after.as_secs_f64())?;
+            return Ok(());
+        }
+        let reason = match retry.denial(outcome) {
+            Some(Denial::NotRetriable) if line::is_failure(outcome.answer) => "not_retriable",
+            Some(Denial::LimitExceeded) => "limit",
+            _ => return Ok(()),
+        };
+        writeln!(self.output, "{{\"retry\": null, \"reason\": \"{reason}\"}}")?;
+        Ok(())
+    }
+
+    /// The oldest open pick of an endpoint, which is closed now: where, since when, and which attempt of its call it is.
+    fn close(&mut self, id: &str) -> Result<(EndpointIndex, Time, u32), String> {
+        let draining = self.draining.get(id).into_iter().flatten();
+        let mut places = draining.chain(self.listed.get(id)).copied().peekable();
+        if places.peek().is_none() {
+            return Err(self.unknown_endpoint(id));
+        }
+        let slots = &mut self.slots;
+        places
+            .find_map(|endpoint| {
+                slots[endpoint.at()]
+                    .closed()
+                    .map(|(since, attempts)| (endpoint, since, attempts))
+            })
+            .ok_or_else(|| format!("endpoint `{id}` has no open pick that could be done"))
+    }
+
+    fn health(&mut self, line: &HealthLine) -> Result<(), String> {
+        match self.listed.get(&line.endpoint) {
+            Some(&endpoint) => self.cluster.on_health(endpoint, line.health.into(), self.now),
+            None => return Err(self.unknown_endpoint(&line.endpoint)),
+        }
+        Ok(())
+    }
+
+    fn unknown_endpoint(&self, id: &str) -> String {
+        let message = format!("endpoint `{id}` is not in the list");
+        setup::suggest(message, id, self.listed.keys().map(String::as_str))
+    }
+}
+
+impl Slot {
+    fn opened(&mut self, since: Time, attempts: u32) {
+        match self.open.back_mut() {
+            Some(last) if last.since == since && last.attempts == attempts => last.count += 1,
+            _ => self.open.push_back(Open {
+                since,
+                attempts,
+                count: 1,
+            }),
+        }
+    }
+
+    fn closed(&mut self) -> Option<(Time, u32)> {
+        let first = self.open.front_mut()?;
+        first.count -= 1;
+        let closed = (first.since, first.attempts);
+        if first.count == 0 {
+            self.open.pop_front();
+        }
+        Some(closed)
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("every text is a JSON text")
+}

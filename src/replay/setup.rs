@@ -1,0 +1,158 @@
+//! What the command line says of a policy, as the policy library wants it: a name, options set by name, a `mesh:` block.
+
+use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use crate::policy::balancer::{Config, NAMES};
+use crate::policy::{ClusterConfig, retry};
+use crate::time::Duration;
+
+/// One `--set`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// The option, with dots where it is inside another one.
+    pub path: String,
+    /// What it is set to.
+    pub value: Value,
+}
+
+impl std::str::FromStr for Setting {
+    type Err = String;
+
+    /// Reads `path=value`; a value that is no JSON is a text.
+    fn from_str(text: &str) -> Result<Setting, String> {
+        let (path, value) = text.split_once('=').ok_or("expected `option=value`")?;
+        if path.split('.').any(str::is_empty) {
+            return Err("expected `option=value`, and here is no option's name".to_string());
+        }
+        Ok(Setting {
+            path: path.to_string(),
+            value: serde_json::from_str(value).unwrap_or_else(|_| value.into()),
+        })
+    }
+}
+
+/// What to tell a user who names a policy that is not there.
+pub fn unknown_policy(name: &str) -> String {
+    suggest(
+        format!("there is no policy `{name}`; `meshsim policies` lists them"),
+        name,
+        NAMES.iter().copied(),
+    )
+}
+
+/// The balancer of that name with those options.
+///
+/// # Errors
+/// What is wrong with them, for the user.
+pub fn balancer(name: &str, settings: &[Setting]) -> Result<Config, String> {
+    if !NAMES.contains(&name) {
+        return Err(unknown_policy(name));
+    }
+    let mut options = Map::new();
+    for setting in settings {
+        set(&mut options, &setting.path, &setting.value)?;
+    }
+    let mut balancer = Map::new();
+    balancer.insert(name.to_string(), options.into());
+    Config::deserialize(Value::from(balancer)).map_err(|error| explain(&error))
+}
+
+fn set(options: &mut Map<String, Value>, path: &str, value: &Value) -> Result<(), String> {
+    let Some((first, rest)) = path.split_once('.') else {
+        options.insert(path.to_string(), value.clone());
+        return Ok(());
+    };
+    match options.entry(first).or_insert_with(|| Map::new().into()) {
+        Value::Object(inner) => set(inner, rest, value),
+        _ => Err(format!("`{first}` is set both to a value and to options")),
+    }
+}
+
+/// What replay reads of a `mesh:` block.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Mesh {
+    #[serde(rename = "balancer")]
+    _balancer: IgnoredAny,
+    retry: Option<retry::Options>,
+    // A script says itself when a call times out.
+    #[serde(rename = "timeout")]
+    _timeout: Option<Duration>,
+}
+
+/// The policies around `balancer` that the `mesh:` block of a YAML or JSON document asks for. The balancer wins over the block's.
+///
+/// # Errors
+/// What is wrong with the document, for the user.
+pub fn mesh(balancer: Config, document: &str) -> Result<ClusterConfig, String> {
+    let document = parse(document)?;
+    let block = document.get("mesh").ok_or("there is no `mesh:` in it")?;
+    let mesh = Mesh::deserialize(block).map_err(|error| format!("in `mesh`: {}", explain(&error)))?;
+    if let Some(retry) = &mesh.retry {
+        retry.check().map_err(|message| format!("in `mesh.retry`: {message}"))?;
+    }
+    Ok(ClusterConfig {
+        balancer,
+        retry: mesh.retry,
+    })
+}
+
+fn parse(text: &str) -> Result<Value, String> {
+    let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
+    match documents.as_slice() {
+        [document] => value(document),
+        documents => Err(format!("one document is wanted, and here are {}", documents.len())),
+    }
+}
+
+fn value(node: &Yaml<'_>) -> Result<Value, String> {
+    Ok(match node {
+        Yaml::Value(Scalar::Null) => Value::Null,
+        Yaml::Value(Scalar::Boolean(value)) => (*value).into(),
+        Yaml::Value(Scalar::Integer(value)) => (*value).into(),
+        Yaml::Value(Scalar::FloatingPoint(value)) => value.into_inner().into(),
+        Yaml::Value(Scalar::String(value)) => value.as_ref().into(),
+        Yaml::Sequence(items) => items.iter().map(value).collect::<Result<Vec<_>, _>>()?.into(),
+        Yaml::Mapping(entries) => {
+            let mut map = Map::new();
+            for (key, entry) in entries {
+                let key = key.as_str().ok_or("a key is not a text")?;
+                map.insert(key.to_string(), value(entry)?);
+            }
+            map.into()
+        }
+        _ => return Err("plain values, lists and maps are wanted; this has a tag or an alias".to_string()),
+    })
+}
+
+/// What serde says, without the line (there is but one), and with the nearest name where one is unknown.
+pub(super) fn explain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let message = text.split_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    let message = match error.column() {
+        0 => message.to_string(),
+        column => format!("{message} (column {column})"),
+    };
+    let mut quoted = message.split('`').skip(1).step_by(2).map(str::to_string);
+    match quoted.next() {
+        Some(unknown) if message.starts_with("unknown ") => {
+            let known: Vec<String> = quoted.collect();
+            suggest(message, &unknown, known.iter().map(String::as_str))
+        }
+        _ => message,
+    }
+}
+
+/// The message, with the known name that `written` is a slip of, if there is one.
+pub(super) fn suggest<'a>(message: String, written: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let nearest = known
+        .map(|name| (strsim::jaro_winkler(written, name), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((similarity, name)) if similarity > 0.8 => format!("{message}\n  help: did you mean `{name}`?"),
+        _ => message,
+    }
+}

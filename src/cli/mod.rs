@@ -6,7 +6,11 @@
 mod completions;
 mod interrupt;
 mod policies;
+mod progress;
 mod replay;
+mod report;
+mod run;
+mod scenarios;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -16,10 +20,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// What the process says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(
-    dead_code,
-    reason = "the subcommands here can neither fail an expectation nor be interrupted"
-)]
+#[expect(dead_code, reason = "no subcommand evaluates expectations")]
 pub enum Exit {
     /// All well.
     Success = 0,
@@ -47,8 +48,12 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Runs every variant and replication, prints a comparison, writes the results
+    Run(run::Args),
     Replay(replay::Args),
     Policies(policies::Args),
+    /// Draws charts and the HTML page again from a results folder
+    Report(report::Args),
     /// Prints a script for shell completion
     Completions(completions::Args),
 }
@@ -62,8 +67,10 @@ impl Cli {
         COLOR.get_or_init(|| self.color);
         interrupt::install()?;
         match &self.command {
+            Command::Run(args) => run::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Policies(args) => policies::run(args),
+            Command::Report(args) => report::run(args),
             Command::Completions(args) => completions::run(args),
         }
     }

@@ -37,9 +37,10 @@ impl Drawer {
         let begin = now();
         let bar = (terminal && !quiet).then(|| {
             let bar = ProgressBar::no_length();
-            let template = "{prefix} {bar:30} {pos}/{len} cells · {msg} · {eta} left";
+            let template = "{prefix} {bar:30} {pos}/{len} cells · {msg} · {elapsed}, {eta} left";
             bar.set_style(ProgressStyle::with_template(template).expect("a template that indicatif knows"));
             bar.set_prefix(name.to_string());
+            bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
         Drawer {

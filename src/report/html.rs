@@ -17,7 +17,7 @@ const COMPARISONS_MAX: usize = 90;
 /// Bytes of the scenario's text shown.
 const SOURCE_MAX: usize = 200_000;
 /// Figures of the latency in tables.
-const LATENCIES: [&str; 6] = ["mean", "p50", "p90", "p99", "p99.9", "max"];
+const LATENCIES: [&str; 5] = ["mean", "p50", "p90", "p99", "p99.9"];
 
 /// The page.
 pub fn page(summary: &Summary, charts: &[Chart]) -> Vec<u8> {
@@ -121,7 +121,6 @@ fn ranking(out: &mut String, summary: &Summary) {
             "p90",
             "p99",
             "p99.9",
-            "max",
             "attempts/request",
             "failures",
         ];
@@ -292,7 +291,6 @@ fn details_of_variant(out: &mut String, variant: &VariantSummary, open: bool, en
         "p90",
         "p99",
         "p99.9",
-        "max",
         "failures",
     ];
     let rows = variant.edges.iter().map(|(name, edge)| {

@@ -4,10 +4,13 @@
 //! repeat, measure and show. `ARCHITECTURE.md` says where things are and what may depend on what.
 
 pub mod engine;
+pub mod experiment;
 pub mod math;
 pub mod measure;
 pub mod model;
 pub mod policy;
 pub mod random;
 pub mod replay;
+pub mod report;
+pub mod scenario;
 pub mod time;

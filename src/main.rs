@@ -1,15 +1,21 @@
-//! The command line of meshsim.
+//! The command line of meshsim: parse, run, print the error, exit.
 
 mod cli;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use cli::{Cli, Exit};
 
 fn main() -> ExitCode {
-    let exit = cli::Cli::parse().run().unwrap_or_else(|error| {
+    let cli = Cli::parse();
+    let exit = cli.run().unwrap_or_else(|error| {
+        // Whoever reads our output may stop reading: `meshsim … | head` is not an error.
+        if cli::is_broken_pipe(&error) {
+            return Exit::Success;
+        }
         eprintln!("error: {error:#}");
-        cli::Exit::Fault
+        Exit::Fault
     });
     ExitCode::from(exit as u8)
 }

@@ -1,3 +1,7 @@
 //! All integration tests, as one binary: they link once.
 
+mod conformance;
+mod policy;
+mod report;
+mod synthetic;
 mod tidy;

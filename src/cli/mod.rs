@@ -1,44 +1,109 @@
-//! The command line: arguments and exit codes; one file for each subcommand.
+//! The command line: arguments and exit codes here, one file per subcommand beside.
+//!
+//! A subcommand loads, calls the library and prints: it knows nothing that a user of the library cannot do. stdout
+//! carries only results; progress, warnings and errors go to stderr.
 
-pub mod policies;
-pub mod replay;
+mod completions;
+mod interrupt;
+mod policies;
+mod replay;
 
-/// How the program ends.
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// What the process says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[expect(
+    dead_code,
+    reason = "the subcommands here can neither fail an expectation nor be interrupted"
+)]
 pub enum Exit {
     /// All well.
     Success = 0,
-    /// An expectation failed, or could not be decided.
+    /// An expectation failed, or could not be decided with the replications given.
     Failed = 1,
-    /// Bad usage or an invalid scenario.
+    /// Bad usage, or a scenario that is not valid.
     Usage = 2,
-    /// A fault at run time.
+    /// A fault at run time: a file that cannot be written.
     Fault = 3,
-    /// Interrupted.
+    /// The user interrupted it.
     Interrupted = 130,
 }
 
-/// The arguments.
-#[derive(clap::Parser, Debug)]
-#[command(version, about)]
+/// A deterministic discrete-event simulator and benchmark harness for service meshes.
+#[derive(Parser, Debug)]
+#[command(name = "meshsim", version, about, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    /// When to colour what is written for people
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    color: When,
 }
 
-#[derive(clap::Subcommand, Debug)]
+#[derive(Subcommand, Debug)]
 enum Command {
     Replay(replay::Args),
     Policies(policies::Args),
+    /// Prints a script for shell completion
+    Completions(completions::Args),
 }
 
 impl Cli {
-    /// Runs the subcommand.
+    /// Does what the arguments ask for.
+    ///
+    /// # Errors
+    /// Gives what the user cannot mend by other arguments: files that cannot be written and the like.
     pub fn run(&self) -> anyhow::Result<Exit> {
+        COLOR.get_or_init(|| self.color);
+        interrupt::install()?;
         match &self.command {
             Command::Replay(args) => replay::run(args),
             Command::Policies(args) => policies::run(args),
+            Command::Completions(args) => completions::run(args),
         }
     }
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+static COLOR: OnceLock<When> = OnceLock::new();
+
+/// Whether to colour what is written to `stream`.
+pub fn colored(stream: &impl IsTerminal) -> bool {
+    match COLOR.get().copied().unwrap_or(When::Auto) {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    }
+}
+
+/// Writes `text` to stdout.
+///
+/// # Errors
+/// A closed pipe among them: see [`is_broken_pipe`].
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Whether an error is that nobody reads our output any more.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

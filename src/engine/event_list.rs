@@ -134,20 +134,27 @@ impl<E: Copy> EventList<E> {
     /// Takes the first event if its time is not after `until`.
     #[inline]
     pub fn pop_until(&mut self, until: Time) -> Option<(Time, Sequence, E)> {
-        if self.due.is_empty() && self.late.is_empty() && !self.advance() {
+        if !self.late.is_empty() {
+            return self.pop_with_late(until);
+        }
+        if self.due.is_empty() && !self.advance() {
             return None;
         }
-        let from_late = match (self.due.last(), self.late.peek()) {
-            (Some(due), Some(late)) => late.key() < due.key(),
-            (None, Some(_)) => true,
-            (_, None) => false,
+        let first = self.due.pop_if(|first| first.time <= until.0)?;
+        Some((Time(first.time), Sequence(first.sequence), first.event))
+    }
+
+    /// As [`EventList::pop_until`], where events came into the due bucket after it was sorted.
+    fn pop_with_late(&mut self, until: Time) -> Option<(Time, Sequence, E)> {
+        let late = *self.late.peek().expect("the caller has looked");
+        let first = match self.due.last() {
+            Some(due) if due.key() < late.key() => *due,
+            _ => late,
         };
-        let first = if from_late { self.late.peek() } else { self.due.last() };
-        let first = *first.expect("one of the two holds an event after a successful advance");
         if first.time > until.0 {
             return None;
         }
-        if from_late {
+        if first.sequence == late.sequence {
             self.late.pop();
         } else {
             self.due.pop();
@@ -170,8 +177,9 @@ impl<E: Copy> EventList<E> {
     /// Puts a node into the slot of `bucket`, which must be later than the present.
     #[inline]
     fn link(&mut self, node: u32, bucket: u64) {
-        let level = ((63 - (bucket ^ self.present).leading_zeros()) / 8) as usize;
-        let slot = ((bucket >> (8 * level)) & 255) as usize;
+        // At most seven, as the compiler can see by the remainder.
+        let level = (63 - (bucket ^ self.present).leading_zeros()) as usize / 8 % LEVELS;
+        let slot = usize::from((bucket >> (8 * level)) as u8);
         self.nodes[node as usize].next = self.heads[level][slot];
         self.heads[level][slot] = node;
         self.occupied[level][slot / 64] |= 1 << (slot % 64);
@@ -194,7 +202,9 @@ impl<E: Copy> EventList<E> {
             self.present = kept | ((slot as u64) << (8 * level));
             self.unload(level, slot);
         }
-        self.due.sort_unstable();
+        if self.due.len() > 1 {
+            self.due.sort_unstable();
+        }
         true
     }
 

@@ -71,6 +71,11 @@ impl<const B: u32> Histogram<B> {
         self.max = self.max.max(other.max);
     }
 
+    /// How many values are 0: small values have a bucket each.
+    pub fn zeros(&self) -> u64 {
+        self.octave(0).map_or(0, |counts| counts[0])
+    }
+
     /// How many values there are.
     pub fn count(&self) -> u64 {
         self.count
@@ -99,27 +104,43 @@ impl<const B: u32> Histogram<B> {
     /// The quantile at `p` from 0 to 1: the midpoint of the first bucket whose cumulative count reaches ceil(p N), kept
     /// within the smallest and the largest value. `None` without values.
     pub fn quantile(&self, p: f64) -> Option<f64> {
-        self.quantile_bucket(p).map(|bucket| bucket.midpoint(self.min, self.max))
+        self.quantile_bucket(p).map(|bucket| self.midpoint(bucket))
+    }
+
+    /// The middle of one of its buckets, kept within the smallest and the largest value.
+    pub fn midpoint(&self, bucket: Bucket) -> f64 {
+        let middle = bucket.lower as f64 + bucket.half_width();
+        middle.clamp(self.min as f64, self.max as f64)
     }
 
     /// The bucket of the quantile at `p`; `None` without values.
     pub fn quantile_bucket(&self, p: f64) -> Option<Bucket> {
-        debug_assert!((0.0..=1.0).contains(&p));
-        // The cast is exact below 2^53 values; a rank is at least 1 and at most N.
-        let rank = ((p * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
-        let mut cumulative = 0;
-        self.buckets().find(|bucket| {
-            cumulative += bucket.count;
-            cumulative >= rank
-        })
+        let [bucket] = self.quantile_buckets([p]);
+        bucket
     }
 
-    /// How many values lie in buckets that begin above `value`.
-    pub fn count_above(&self, value: u64) -> u64 {
-        self.buckets()
-            .filter(|bucket| bucket.lower > value)
-            .map(|bucket| bucket.count)
-            .sum()
+    /// The buckets of the quantiles at `ps`, which ascend, in one pass; `None` without values.
+    pub fn quantile_buckets<const N: usize>(&self, ps: [f64; N]) -> [Option<Bucket>; N] {
+        debug_assert!(ps.is_sorted() && ps.iter().all(|p| (0.0..=1.0).contains(p)));
+        let mut found = [None; N];
+        let mut next = 0;
+        let mut cumulative = 0;
+        for bucket in self.buckets() {
+            cumulative += bucket.count;
+            while next < N && cumulative >= self.rank(ps[next]) {
+                found[next] = Some(bucket);
+                next += 1;
+            }
+            if next == N {
+                break;
+            }
+        }
+        found
+    }
+
+    /// ceil(p N), at least 1 and at most N. Exact below 2^53 values.
+    fn rank(&self, p: f64) -> u64 {
+        ((p * self.count as f64).ceil() as u64).clamp(1, self.count.max(1))
     }
 
     /// The buckets that hold values, in ascending order.
@@ -182,12 +203,6 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// The middle of the bucket, within `min` and `max`.
-    fn midpoint(&self, min: u64, max: u64) -> f64 {
-        let middle = self.lower as f64 + (self.upper - self.lower) as f64 / 2.0;
-        middle.clamp(min as f64, max as f64)
-    }
-
     /// Half the width of the bucket: the most by which its midpoint may be wrong.
     pub fn half_width(&self) -> f64 {
         (self.upper - self.lower) as f64 / 2.0
@@ -268,7 +283,10 @@ mod tests {
         for (p, value) in [(0.0, 1.0), (0.5, 50.0), (0.501, 51.0), (0.99, 99.0), (1.0, 100.0)] {
             assert_eq!(histogram.quantile(p), Some(value), "{p}");
         }
-        assert_eq!(histogram.count_above(99), 1);
+        let together = histogram
+            .quantile_buckets([0.0, 0.5, 0.99, 1.0])
+            .map(|bucket| bucket.expect("values").lower);
+        assert_eq!(together, [1, 50, 99, 100]);
     }
 
     proptest! {

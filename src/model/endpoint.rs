@@ -284,11 +284,8 @@ impl World<'_> {
 
     #[inline]
     pub(super) fn stay(&self, endpoint: u32, arrived: Time) -> Stay {
-        Stay {
-            service: self.endpoints[endpoint as usize].service,
-            endpoint,
-            arrived,
-        }
+        self.observe
+            .stay(self.endpoints[endpoint as usize].service, endpoint, arrived)
     }
 
     // ---- Visits event by event. ----

@@ -6,7 +6,7 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::call::{CONNECT_FAILURE, RESET};
 use crate::model::endpoint::Incoming;
 use crate::model::event::Event;
-use crate::model::plan::{LinkPlan, NO_SIZE};
+use crate::model::plan::{LinkPlan, NO_SIZE, NetworkPlan};
 use crate::model::task::{Task, TaskState};
 use crate::model::world::{NIL, World};
 use crate::policy::connection_pool::Connection;
@@ -32,14 +32,29 @@ pub(crate) struct Link<'p> {
     plan: &'p LinkPlan,
     /// Nothing ever takes time here, so nothing needs to be drawn.
     instant: bool,
+    /// The link the other way.
+    back: u32,
 }
 
 impl<'p> Link<'p> {
-    pub fn new(plan: &'p LinkPlan) -> Link<'p> {
+    /// All links of a network.
+    pub fn all(network: &'p NetworkPlan) -> Vec<Link<'p>> {
+        let zones = network.zones;
+        let pairs = (0..zones).flat_map(|from| (0..zones).map(move |to| to * zones + from));
+        network
+            .links
+            .iter()
+            .zip(pairs)
+            .map(|(plan, back)| Link::new(plan, back))
+            .collect()
+    }
+
+    fn new(plan: &'p LinkPlan, back: u32) -> Link<'p> {
         let free = matches!(plan.latency, Distribution::Constant(latency) if latency == 0.0);
         Link {
             plan,
             instant: free && plan.loss == 0.0 && plan.bandwidth.is_infinite(),
+            back,
         }
     }
 
@@ -115,7 +130,7 @@ impl World<'_> {
 
     /// How long until the caller's connection is open; `None`: a new one must be set up first.
     fn connection(&mut self, incoming: &Incoming, link: u32, now: Time) -> Option<Duration> {
-        let back = self.back_link(link);
+        let back = self.links[link as usize].back;
         let row = &self.calls[incoming.call];
         let caller = &mut self.callers[row.cluster as usize];
         let incarnation = self.endpoints[incoming.endpoint as usize].incarnation;
@@ -152,7 +167,7 @@ impl World<'_> {
             self.free_task(task);
             return;
         };
-        let back = self.back_link(link);
+        let back = self.links[link as usize].back;
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let latency = self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0)
             + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
@@ -171,12 +186,6 @@ impl World<'_> {
     }
 
     #[inline]
-    fn back_link(&self, link: u32) -> u32 {
-        let zones = self.plan.network.zones;
-        (link % zones) * zones + link / zones
-    }
-
-    #[inline]
     fn size(&self, distribution: u32, attempt: Key, hop: Hop) -> f64 {
         if distribution == NO_SIZE {
             return 0.0;
@@ -189,7 +198,7 @@ impl World<'_> {
     #[inline]
     pub(super) fn response_arrives(&self, incoming: &Incoming, leaves: Time) -> Option<Time> {
         let link = self.link_of(incoming)?;
-        let back = self.back_link(link);
+        let back = self.links[link as usize].back;
         let bytes = self.size(self.sites[incoming.site as usize].response_size, incoming.id, Hop::Response);
         Some(leaves + self.links[back as usize].latency(incoming.id, Hop::Response, bytes))
     }

@@ -1,7 +1,7 @@
 //! The only place that writes results. Everything recorded is a sum of integers, so neither the order of events nor leaving
 //! some of them out can change it.
 
-use crate::measure::{Series, SeriesHistogram};
+use crate::measure::{Grid, Series, SeriesHistogram};
 use crate::model::call::End;
 use crate::model::plan::Plan;
 use crate::model::result::{
@@ -16,6 +16,7 @@ pub(crate) struct Observe {
     result: RunResult,
     window_start: u64,
     window_length: u64,
+    grid: Grid,
     endpoint_series: bool,
     pilot_bucket: u64,
 }
@@ -26,6 +27,8 @@ pub(crate) struct Stay {
     pub service: u32,
     pub endpoint: u32,
     pub arrived: Time,
+    /// The bucket of `arrived` in every series.
+    bucket: usize,
 }
 
 impl Observe {
@@ -52,6 +55,7 @@ impl Observe {
         Observe {
             window_start: warmup.0,
             window_length: (plan.duration - warmup).0,
+            grid: Grid::new(plan.duration, plan.interval),
             endpoint_series,
             pilot_bucket: if pilot {
                 plan.duration.0.div_ceil(PILOT_BUCKETS as u64).max(1)
@@ -70,9 +74,26 @@ impl Observe {
         }
     }
 
-    /// Gives the result away. The edge of a client is the client seen as a caller: what is known of its requests is known of
-    /// the edge's calls, so it is not recorded twice.
+    /// Gives the result away, with what follows from what was recorded: the edge of a client is the client seen as a caller; a
+    /// request over time is a latency or a failure; a service's attempts are those of its endpoints.
     pub fn finish(mut self, plan: &Plan, digest: u64, events: u64, simulated: Time) -> RunResult {
+        let buckets = plan.duration.0.div_ceil(plan.interval.0) as usize;
+        for client in &mut self.result.clients {
+            for bucket in 0..buckets {
+                let successes = client.latency_over_time.histograms()[bucket].count();
+                let failures = client.failures_over_time.sums()[bucket];
+                client.requests_over_time.add_in(bucket, successes + failures);
+            }
+        }
+        for (endpoint, result) in plan.endpoints.iter().zip(&self.result.endpoints) {
+            let service = &mut self.result.services[endpoint.service as usize];
+            for (bucket, &attempts) in result.attempts_over_time.sums().iter().enumerate() {
+                service.attempts_over_time.add_in(bucket, attempts);
+            }
+        }
+        for service in &mut self.result.services {
+            service.waited = service.queue_wait.count() - service.queue_wait.zeros();
+        }
         for (client, result) in plan.clients.iter().zip(&self.result.clients) {
             let edge = plan.sites[client.site as usize].edge;
             self.result.edges[edge as usize] = EdgeResult {
@@ -87,6 +108,17 @@ impl Observe {
             events_total: events,
             simulated_nanos: simulated.0,
             ..self.result
+        }
+    }
+
+    /// The stay of an attempt that arrives at `arrived`.
+    #[inline]
+    pub fn stay(&self, service: u32, endpoint: u32, arrived: Time) -> Stay {
+        Stay {
+            service,
+            endpoint,
+            arrived,
+            bucket: self.grid.find(arrived),
         }
     }
 
@@ -138,11 +170,11 @@ impl Observe {
         let measured = self.measured(start);
         let client = &mut self.result.clients[client as usize];
         let latency = now.since(start).0;
-        client.requests_over_time.add(start, 1);
+        let bucket = self.grid.find(start);
         if end.is_success() {
-            client.latency_over_time.record(start, latency);
+            client.latency_over_time.record_in(bucket, latency);
         } else {
-            client.failures_over_time.add(start, 1);
+            client.failures_over_time.add_in(bucket, 1);
         }
         if self.pilot_bucket > 0 {
             add_to_pilot(&mut self.result.in_system, self.pilot_bucket, start, now);
@@ -166,10 +198,11 @@ impl Observe {
     #[inline]
     pub fn attempt_arrived(&mut self, stay: Stay) {
         let service = &mut self.result.services[stay.service as usize];
-        service.attempts_over_time.add(stay.arrived, 1);
         let endpoint = &mut self.result.endpoints[stay.endpoint as usize];
         if self.endpoint_series {
-            endpoint.attempts_over_time.add(stay.arrived, 1);
+            endpoint.attempts_over_time.add_in(stay.bucket, 1);
+        } else {
+            service.attempts_over_time.add_in(stay.bucket, 1);
         }
         if stay.arrived.0.wrapping_sub(self.window_start) < self.window_length {
             service.attempts += 1;
@@ -186,7 +219,6 @@ impl Observe {
         let wait = start.since(stay.arrived).0;
         let service = &mut self.result.services[stay.service as usize];
         service.queue_wait.record(wait);
-        service.waited += u64::from(wait > 0);
         let endpoint = &mut self.result.endpoints[stay.endpoint as usize];
         endpoint.served += 1;
         endpoint.queue_wait_nanos += u128::from(wait);
@@ -199,14 +231,14 @@ impl Observe {
         let measured = self.measured(stay.arrived);
         let service = &mut self.result.services[stay.service as usize];
         service.in_flight_nanos += u128::from(overlap);
-        service.in_flight_over_time.add_overlap(stay.arrived, now);
+        service.in_flight_over_time.add_overlap_from(stay.bucket, stay.arrived, now);
         if end.is_success() {
             if measured {
                 service.latency.record(now.since(stay.arrived).0);
             }
             return;
         }
-        service.failures_over_time.add(stay.arrived, 1);
+        service.failures_over_time.add_in(stay.bucket, 1);
         if measured {
             end.count(&mut service.failures);
             self.result.endpoints[stay.endpoint as usize].failures += 1;
@@ -225,9 +257,8 @@ impl Observe {
         let (wait, sojourn) = (start.since(stay.arrived).0, end.since(stay.arrived).0);
         let service = &mut self.result.services[stay.service as usize];
         service.queue_wait.record(wait);
-        service.waited += u64::from(wait > 0);
         service.in_flight_nanos += u128::from(sojourn);
-        service.in_flight_over_time.add_overlap(stay.arrived, end);
+        service.in_flight_over_time.add_overlap_from(stay.bucket, stay.arrived, end);
         service.latency.record(sojourn);
         let endpoint = &mut self.result.endpoints[stay.endpoint as usize];
         endpoint.served += 1;

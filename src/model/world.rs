@@ -143,7 +143,7 @@ impl<'p> World<'p> {
             next_generation: 0,
             last_completion: Time::ZERO,
             observe: Observe::new(plan, options.warmup, options.pilot),
-            links: plan.network.links.iter().map(Link::new).collect(),
+            links: Link::all(&plan.network),
             sites: site_states(plan, &cluster_base, &mut timers),
             timers,
             services,

@@ -1,0 +1,27 @@
+//! Ctrl-C: ends the process with 130, but not in the middle of writing results.
+//!
+//! A run keeps nothing on disk until it writes all of its results, which takes milliseconds; so the handler waits for a
+//! write in progress and then ends the process at once, whatever the threads are doing.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+
+use crate::cli::Exit;
+
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// Answers Ctrl-C from now on.
+pub fn install() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        let _written = uninterrupted();
+        eprintln!("\ninterrupted: no results were written after this");
+        std::process::exit(Exit::Interrupted as i32);
+    })
+    .context("cannot watch for Ctrl-C")
+}
+
+/// While this guard lives, Ctrl-C waits.
+pub fn uninterrupted() -> MutexGuard<'static, ()> {
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,300 @@
+//! The results of one variant's replications, folded into one: histograms added up, and one small number per
+//! replication wherever an interval is wanted. Nothing here grows with the number of requests.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::measure::confidence::RatioSums;
+use crate::measure::{Histogram, Series, SeriesHistogram};
+use crate::model::plan::{Discipline, Plan, ServicePlan, UNLIMITED};
+use crate::model::result::{ClientResult, EdgeResult, EndpointResult, Failures, RunResult, ServiceResult};
+use crate::time::Duration;
+
+/// The quantiles that are kept of each replication, ascending.
+pub const QUANTILES: [f64; 7] = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999];
+/// Their names.
+pub const QUANTILE_NAMES: [&str; 7] = ["p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99"];
+
+/// Values beyond a quantile that must be there in all before it is shown.
+const EXCEEDANCES_MIN: f64 = 100.0;
+/// The same in a replication, on average.
+const EXCEEDANCES_PER_REPLICATION_MIN: f64 = 5.0;
+
+/// All replications of one variant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VariantResult {
+    /// What was left out at the beginning of each replication.
+    pub warmup: Duration,
+    /// Replications folded so far.
+    pub replications: u32,
+    /// Events of all replications.
+    pub events_total: u64,
+    /// Simulated nanoseconds of all replications, drains included.
+    pub simulated_nanos: u128,
+    /// Nanoseconds of the measured window of one replication.
+    pub measured_nanos: u64,
+    /// The digests of the replications, in their order.
+    pub digests: Vec<u64>,
+    /// By client.
+    pub clients: Vec<ClientFold>,
+    /// By edge.
+    pub edges: Vec<EdgeFold>,
+    /// By service.
+    pub services: Vec<ServiceFold>,
+    /// By endpoint.
+    pub endpoints: Vec<EndpointFold>,
+}
+
+/// The requests of one client. A vector holds one number per replication.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClientFold {
+    /// Requests.
+    pub requests: Vec<f64>,
+    /// Attempts of the root calls.
+    pub attempts: Vec<f64>,
+    /// Failed requests.
+    pub failed: Vec<f64>,
+    /// Failures by cause, of all replications.
+    pub failures: Failures,
+    /// Latency of successes.
+    pub latency: LatencyFold,
+    /// Latency of failures.
+    pub failed_latency: LatencyFold,
+    /// Latency of successes over time, of all replications.
+    pub latency_over_time: SeriesHistogram,
+    /// Requests over time, of all replications.
+    pub requests_over_time: Series,
+    /// Failures over time, of all replications.
+    pub failures_over_time: Series,
+}
+
+/// The calls of one edge.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EdgeFold {
+    /// Calls.
+    pub calls: Vec<f64>,
+    /// Attempts.
+    pub attempts: Vec<f64>,
+    /// Failed calls.
+    pub failed: Vec<f64>,
+    /// Failures by cause, of all replications.
+    pub failures: Failures,
+    /// Latency of successes.
+    pub latency: LatencyFold,
+}
+
+/// The attempts at one service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceFold {
+    /// Its endpoints: the first and how many.
+    pub endpoints: (usize, usize),
+    /// What one endpoint can serve at once: slots, or cores under processor sharing; `None` without a limit.
+    pub capacity: Option<f64>,
+    /// Attempts that arrived.
+    pub arrived: Vec<f64>,
+    /// Of those, failed.
+    pub failed: Vec<f64>,
+    /// Failures by cause, of all replications.
+    pub failures: Failures,
+    /// Latency of successes.
+    pub latency: LatencyFold,
+    /// Wait of those that were served.
+    pub queue_wait: LatencyFold,
+    /// How many of these waited at all.
+    pub waited: Vec<f64>,
+    /// Mean number of requests at its endpoints.
+    pub in_flight: Vec<f64>,
+    /// Mean number of busy slots (or cores) of all of its endpoints together.
+    pub busy: Vec<f64>,
+    /// Attempts over time, of all replications.
+    pub attempts_over_time: Series,
+    /// Failures over time, of all replications.
+    pub failures_over_time: Series,
+    /// Request-nanoseconds over time, of all replications.
+    pub in_flight_over_time: Series,
+}
+
+/// The attempts at one endpoint. There may be very many endpoints, so nothing here is kept by replication.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EndpointFold {
+    /// Attempts that arrived.
+    pub arrived: u64,
+    /// Of those, failed.
+    pub failed: u64,
+    /// Seconds of wait over attempts served.
+    pub queue_wait: RatioSums,
+    /// Busy slots (or cores).
+    pub busy: RatioSums,
+    /// Attempts over time, of all replications.
+    pub attempts_over_time: Series,
+}
+
+/// Durations of all replications together, and what an interval needs of each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LatencyFold {
+    /// Nanoseconds, all replications together.
+    pub pooled: Histogram,
+    /// Sum in nanoseconds and count of each replication.
+    pub totals: Vec<(f64, f64)>,
+    /// The [`QUANTILES`] of each replication in nanoseconds; `None` where it has no values.
+    pub quantiles: Vec<Option<[f64; QUANTILES.len()]>>,
+}
+
+impl LatencyFold {
+    /// Adds the values of one replication.
+    pub fn add(&mut self, histogram: &Histogram) {
+        self.pooled.merge(histogram);
+        self.totals.push((histogram.sum() as f64, histogram.count() as f64));
+        let buckets = histogram.quantile_buckets(QUANTILES);
+        let quantiles = buckets[0]
+            .is_some()
+            .then(|| buckets.map(|bucket| bucket.map_or(0.0, |b| histogram.midpoint(b))));
+        self.quantiles.push(quantiles);
+    }
+
+    /// How many values a quantile needs before it may be shown: 100 beyond it in all, and 5 beyond it in each
+    /// replication on average. `None` if there are enough.
+    pub fn values_missing(&self, index: usize) -> Option<u64> {
+        let beyond = EXCEEDANCES_MIN.max(EXCEEDANCES_PER_REPLICATION_MIN * self.quantiles.len() as f64);
+        // 1 - 0.9999 is not 0.0001, so the tail is rounded to the digits that it has.
+        let tail = ((1.0 - QUANTILES[index]) * 1e6).round();
+        let needed = (beyond * 1e6 / tail).ceil() as u64;
+        (self.pooled.count() < needed).then_some(needed)
+    }
+
+    /// The mean of each replication in nanoseconds; `None` if one has no values.
+    pub fn means(&self) -> Option<Vec<f64>> {
+        self.totals
+            .iter()
+            .map(|&(sum, count)| (count > 0.0).then(|| sum / count))
+            .collect()
+    }
+
+    /// One of the [`QUANTILES`] of each replication; `None` if one has no values.
+    pub fn quantile_of_each(&self, index: usize) -> Option<Vec<f64>> {
+        self.quantiles
+            .iter()
+            .map(|quantiles| quantiles.map(|quantiles| quantiles[index]))
+            .collect()
+    }
+}
+
+impl VariantResult {
+    /// The fold of no replications of `plan`.
+    pub fn new(plan: &Plan, warmup: Duration) -> VariantResult {
+        VariantResult {
+            warmup,
+            replications: 0,
+            events_total: 0,
+            simulated_nanos: 0,
+            measured_nanos: 0,
+            digests: Vec::new(),
+            clients: vec![ClientFold::default(); plan.clients.len()],
+            edges: vec![EdgeFold::default(); plan.edges.len()],
+            services: plan.services.iter().map(ServiceFold::new).collect(),
+            endpoints: vec![EndpointFold::default(); plan.endpoints.len()],
+        }
+    }
+
+    /// Adds the next replication.
+    pub fn add(&mut self, result: &RunResult) {
+        self.replications += 1;
+        self.events_total += result.events_total;
+        self.simulated_nanos += u128::from(result.simulated_nanos);
+        self.measured_nanos = result.measured_nanos;
+        self.digests.push(result.digest);
+        let window = result.measured_nanos as f64;
+        fold_each(&mut self.clients, &result.clients, ClientFold::add);
+        fold_each(&mut self.edges, &result.edges, EdgeFold::add);
+        fold_each(&mut self.services, &result.services, |fold, service| {
+            let (first, count) = fold.endpoints;
+            fold.add(service, &result.endpoints[first..first + count], window);
+        });
+        fold_each(&mut self.endpoints, &result.endpoints, |fold, result| {
+            fold.add(result, window)
+        });
+    }
+
+    /// A hash over the digests of all replications.
+    pub fn digest(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        self.digests.iter().for_each(|digest| hash.update(&digest.to_le_bytes()));
+        hash.digest()
+    }
+}
+
+fn fold_each<F, R>(folds: &mut [F], results: &[R], mut add: impl FnMut(&mut F, &R)) {
+    assert_eq!(folds.len(), results.len(), "a result holds what its plan names");
+    folds.iter_mut().zip(results).for_each(|(fold, result)| add(fold, result));
+}
+
+impl ClientFold {
+    fn add(&mut self, result: &ClientResult) {
+        self.requests.push(result.requests as f64);
+        self.attempts.push(result.attempts as f64);
+        self.failed.push(result.failures.total() as f64);
+        self.failures.merge(&result.failures);
+        self.latency.add(&result.latency);
+        self.failed_latency.add(&result.failed_latency);
+        self.latency_over_time.merge(&result.latency_over_time);
+        self.requests_over_time.merge(&result.requests_over_time);
+        self.failures_over_time.merge(&result.failures_over_time);
+    }
+
+    /// The share of requests that succeeded in each replication; `None` if one has no requests.
+    pub fn availabilities(&self) -> Option<Vec<f64>> {
+        let pairs = self.requests.iter().zip(&self.failed);
+        pairs
+            .map(|(&requests, failed)| (requests > 0.0).then(|| (requests - failed) / requests))
+            .collect()
+    }
+}
+
+impl EdgeFold {
+    fn add(&mut self, result: &EdgeResult) {
+        self.calls.push(result.calls as f64);
+        self.attempts.push(result.attempts as f64);
+        self.failed.push(result.failures.total() as f64);
+        self.failures.merge(&result.failures);
+        self.latency.add(&result.latency);
+    }
+}
+
+impl ServiceFold {
+    fn new(plan: &ServicePlan) -> ServiceFold {
+        let capacity = match plan.discipline {
+            Discipline::ProcessorSharing => Some(f64::from(plan.cores)),
+            Discipline::Fifo | Discipline::Lifo => (plan.concurrency != UNLIMITED).then_some(f64::from(plan.concurrency)),
+        };
+        ServiceFold {
+            endpoints: (plan.first_endpoint as usize, plan.endpoint_count as usize),
+            capacity,
+            ..ServiceFold::default()
+        }
+    }
+
+    fn add(&mut self, result: &ServiceResult, endpoints: &[EndpointResult], window: f64) {
+        self.busy
+            .push(endpoints.iter().map(|endpoint| endpoint.busy_nanos).sum::<u128>() as f64 / window);
+        self.arrived.push(result.attempts as f64);
+        self.failed.push(result.failures.total() as f64);
+        self.failures.merge(&result.failures);
+        self.latency.add(&result.latency);
+        self.queue_wait.add(&result.queue_wait);
+        self.waited.push(result.waited as f64);
+        self.in_flight.push(result.in_flight_nanos as f64 / window);
+        self.attempts_over_time.merge(&result.attempts_over_time);
+        self.failures_over_time.merge(&result.failures_over_time);
+        self.in_flight_over_time.merge(&result.in_flight_over_time);
+    }
+}
+
+impl EndpointFold {
+    fn add(&mut self, result: &EndpointResult, window: f64) {
+        self.arrived += result.attempts;
+        self.failed += result.failures;
+        self.queue_wait
+            .add(result.queue_wait_nanos as f64 / 1e9, result.served as f64);
+        self.busy.add(result.busy_nanos as f64, window);
+        self.attempts_over_time.merge(&result.attempts_over_time);
+    }
+}

@@ -1,0 +1,244 @@
+//! The answer in one sentence: which variant won, by how much, how sure that is; or that no difference can be seen.
+//!
+//! Availability comes first, since a policy that fails fast must not look quick; then the 99th percentile (or the highest
+//! figure below it that is known). A winner is named only where a comparison's interval says so.
+
+use crate::report::format;
+use crate::report::summary::{ComparisonSummary, Summary, Value};
+
+/// Variants named one by one in a clause; the rest are counted.
+const NAMED_MAX: usize = 4;
+
+/// Figures of the latency that may decide, the preferred one first.
+const LATENCIES: [&str; 5] = ["p99", "p95", "p90", "p50", "mean"];
+
+/// The sentence.
+pub fn answer(summary: &Summary) -> String {
+    let Some(client) = summary.main_client() else {
+        return "there are no clients, so there is nothing to compare".to_string();
+    };
+    if let [only] = &summary.variants[..] {
+        return of_one(summary, client, &only.name);
+    }
+    let everyone: Vec<&str> = summary.variants.iter().map(|variant| variant.name.as_str()).collect();
+    let availability = Contest::new(summary, client, "availability_ratio", "failures", Better::Higher, &everyone);
+    let latency = LATENCIES.iter().find_map(|name| {
+        let metric = format!("latency_seconds.{name}");
+        Contest::new(summary, client, &metric, name, Better::Lower, &everyone)
+    });
+    match (availability, latency) {
+        (None, _) => "there were no requests, so there is nothing to compare".to_string(),
+        (Some(availability), None) => availability.sentence(),
+        (Some(availability), Some(latency)) => together(&availability, &latency),
+    }
+}
+
+fn together(availability: &Contest<'_>, latency: &Contest<'_>) -> String {
+    if availability.undecided() {
+        return format!(
+            "one replication tells no difference from chance; use --replications 10 ({})",
+            latency.ranking()
+        );
+    }
+    match (availability.decided(), latency.decided()) {
+        (false, false) => format!(
+            "no difference to be seen, neither in availability nor in {}: {}",
+            latency.word,
+            latency.ranking()
+        ),
+        (false, true) => latency.sentence(),
+        (true, false) => format!("{}; no difference to be seen in {}", availability.sentence(), latency.word),
+        (true, true) if availability.best == latency.best => {
+            format!("{}: {}; {}", availability.best, availability.clause(), latency.clause())
+        }
+        (true, true) => format!("{}; {}", availability.sentence(), latency.sentence()),
+    }
+}
+
+/// What can be said of a variant that stands alone.
+fn of_one(summary: &Summary, client: &str, name: &str) -> String {
+    let figures = summary
+        .variant(name)
+        .and_then(|variant| variant.clients.get(client))
+        .expect("the main client exists");
+    let known = LATENCIES.iter().find_map(|&word| {
+        let value = figures.latency_seconds.get(word)?;
+        value.value.map(|_| format!("{word} {}", format::latency(value)))
+    });
+    let known = known.unwrap_or_else(|| "no latency to be told".to_string());
+    format!("{name}: {known}, availability {}", format::share(&figures.availability_ratio))
+}
+
+/// Which way a metric is good.
+#[derive(Clone, Copy, PartialEq)]
+enum Better {
+    Lower,
+    Higher,
+}
+
+/// One metric over all variants: the best by its point estimate, and what the comparisons say of the others against it.
+struct Contest<'a> {
+    word: &'a str,
+    better: Better,
+    best: &'a str,
+    /// Each variant with its figure, best first.
+    figures: Vec<(&'a str, f64)>,
+    /// The others, each with what its comparison says, in the order of `figures`.
+    others: Vec<(&'a str, Finding)>,
+}
+
+/// What a comparison of the best with another says.
+enum Finding {
+    /// The other is worse; by this factor where there is one.
+    Worse(Option<(f64, f64)>),
+    /// They cannot be told apart.
+    Same,
+    /// There is no interval.
+    Undecided,
+}
+
+impl<'a> Contest<'a> {
+    /// `None` where a variant has no figure.
+    fn new(
+        summary: &'a Summary,
+        client: &str,
+        metric: &str,
+        word: &'a str,
+        better: Better,
+        everyone: &[&'a str],
+    ) -> Option<Contest<'a>> {
+        let figure = |name: &&'a str| {
+            let client = summary.variant(name)?.clients.get(client)?;
+            let value = match metric.strip_prefix("latency_seconds.") {
+                Some(quantile) => client.latency_seconds.get(quantile)?,
+                None => &client.availability_ratio,
+            };
+            Some((*name, value.value?))
+        };
+        let mut figures: Vec<(&str, f64)> = everyone.iter().map(figure).collect::<Option<_>>()?;
+        figures.sort_by(|(_, a), (_, b)| {
+            if better == Better::Lower {
+                a.total_cmp(b)
+            } else {
+                b.total_cmp(a)
+            }
+        });
+        let best = figures.first()?.0;
+        let metric = format!("{client}.{metric}");
+        let others = figures[1..]
+            .iter()
+            .map(|&(other, _)| (other, finding(&summary.comparisons, &metric, better, best, other)));
+        Some(Contest {
+            word,
+            better,
+            best,
+            others: others.collect(),
+            figures,
+        })
+    }
+
+    fn undecided(&self) -> bool {
+        self.others.iter().any(|(_, finding)| matches!(finding, Finding::Undecided))
+    }
+
+    /// Whether the best is better than anybody.
+    fn decided(&self) -> bool {
+        self.others.iter().any(|(_, finding)| matches!(finding, Finding::Worse(_)))
+    }
+
+    fn sentence(&self) -> String {
+        format!("{}: {}", self.best, self.clause())
+    }
+
+    /// `p99 1.42 ± 0.03 times lower than round_robin, no difference to be seen from random`.
+    fn clause(&self) -> String {
+        let mut parts = Vec::new();
+        let mut same = Vec::new();
+        for (other, finding) in &self.others {
+            match finding {
+                Finding::Worse(Some((factor, half))) => {
+                    let direction = if self.better == Better::Lower { "lower" } else { "fewer" };
+                    parts.push(format!(
+                        "{} times {direction} than {other}",
+                        format::with_error(*factor, *half)
+                    ));
+                }
+                Finding::Worse(None) => parts.push(format!("{} than {other}", self.without_factor())),
+                Finding::Same | Finding::Undecided => same.push(*other),
+            }
+        }
+        let more = parts.len().saturating_sub(NAMED_MAX);
+        parts.truncate(NAMED_MAX);
+        if more > 0 {
+            parts.push(format!("and lower than {more} more"));
+        }
+        if !same.is_empty() {
+            parts.push(format!("no difference to be seen from {}", list(&same)));
+        }
+        format!("{} {}", self.word, parts.join(", "))
+    }
+
+    fn without_factor(&self) -> &'static str {
+        if self.better == Better::Lower {
+            "lower"
+        } else {
+            "clearly fewer"
+        }
+    }
+
+    /// Every variant with its figure, best first.
+    fn ranking(&self) -> String {
+        let shown = self.figures.iter().take(NAMED_MAX).map(|(name, figure)| match self.better {
+            Better::Lower => format!("{name} {}", format::seconds(*figure)),
+            Better::Higher => format!("{name} {}", format::share(&Value::exact(*figure))),
+        });
+        let shown: Vec<String> = shown.collect();
+        let more = self.figures.len().saturating_sub(NAMED_MAX);
+        let rest = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        format!("{} {}{rest}", self.word, shown.join(", "))
+    }
+}
+
+/// What the comparison of `best` with `other` says, whichever way round it was made.
+fn finding(comparisons: &[ComparisonSummary], metric: &str, better: Better, best: &str, other: &str) -> Finding {
+    let of = |a: &str, b: &str| comparisons.iter().find(|c| c.metric == metric && c.a == a && c.b == b);
+    let (comparison, turned) = match (of(best, other), of(other, best)) {
+        (Some(comparison), _) => (comparison, false),
+        (None, Some(comparison)) => (comparison, true),
+        (None, None) => return Finding::Same,
+    };
+    let expected = if (better == Better::Lower) != turned {
+        "lower"
+    } else {
+        "higher"
+    };
+    match comparison.verdict.as_str() {
+        "undecided" => Finding::Undecided,
+        verdict if verdict == expected => Finding::Worse(factor(&comparison.ratio, turned)),
+        _ => Finding::Same,
+    }
+}
+
+/// How many times the other's figure is the best's, with half the width of its interval. The ratio is `a / b` of
+/// latencies or of shares of failures, so the best's is the smaller either way.
+fn factor(ratio: &Value, turned: bool) -> Option<(f64, f64)> {
+    let (value, [low, high]) = (ratio.value?, ratio.ci95?);
+    if turned {
+        Some((value, (high - low) / 2.0))
+    } else {
+        Some((1.0 / value, (1.0 / low - 1.0 / high) / 2.0))
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_string(),
+        [first @ .., last] if names.len() <= NAMED_MAX => format!("{} and {last}", first.join(", ")),
+        _ => format!("{} and {} more", names[..NAMED_MAX].join(", "), names.len() - NAMED_MAX),
+    }
+}

@@ -1,0 +1,157 @@
+//! Variants side by side: figures with their intervals, one panel each.
+
+use crate::report::chart::axis::Axis;
+use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, WIDTH, Weight, picture, series, text_width};
+use crate::report::chart::timeline::{SMALL, head, head_height};
+use crate::report::format;
+use crate::report::summary::{ClientSummary, Summary, Value};
+
+const ROW: f64 = 38.0;
+const PANEL_HEAD: f64 = 26.0;
+const PANEL_FOOT: f64 = 30.0;
+/// The widest that the names of variants may be.
+const NAMES_MAX: f64 = 200.0;
+/// Panels: the first that are known of these, but for availability, which is always there.
+const LATENCIES: [&str; 4] = ["mean", "p50", "p99", "p99.9"];
+const PANELS_MAX: usize = 4;
+
+/// A figure by variant.
+struct Panel<'a> {
+    name: String,
+    values: Vec<Option<&'a Value>>,
+    show: fn(&Value) -> String,
+    tick: fn(f64) -> String,
+}
+
+/// The chart of a client; `None` where nothing is known.
+pub fn draw(summary: &Summary, client: &str) -> Option<(String, String)> {
+    let clients: Vec<Option<&ClientSummary>> = summary.variants.iter().map(|variant| variant.clients.get(client)).collect();
+    let panels = panels(&clients);
+    if panels.is_empty() {
+        return None;
+    }
+    let title = format!("{client}: variants side by side");
+    let names = summary
+        .variants
+        .iter()
+        .map(|variant| text_width(&variant.name, SMALL))
+        .fold(60.0, f64::max)
+        .min(NAMES_MAX);
+    let top = head_height(&[]);
+    let height = top + PANEL_HEAD + ROW * clients.len() as f64 + PANEL_FOOT;
+    let svg = picture(height, &title, |canvas| {
+        head(
+            canvas,
+            &title,
+            "dots are estimates, lines their 95 % confidence intervals over the replications",
+            &[],
+        );
+        for (row, variant) in summary.variants.iter().enumerate() {
+            let y = top + PANEL_HEAD + ROW * (row as f64 + 0.5);
+            canvas.text(
+                (24.0, y),
+                &shortened(&variant.name, names),
+                SMALL,
+                INK,
+                Anchor::Start,
+                Weight::Plain,
+            );
+        }
+        let left = 24.0 + names + 22.0;
+        let width = (WIDTH - 16.0 - left) / panels.len() as f64;
+        for (column, panel) in panels.iter().enumerate() {
+            let left = left + width * column as f64;
+            panel.draw(canvas, (left, left + width - 22.0), top);
+        }
+    });
+    Some((title, svg))
+}
+
+fn panels<'a>(clients: &[Option<&'a ClientSummary>]) -> Vec<Panel<'a>> {
+    let mut panels = vec![Panel {
+        name: "availability".to_string(),
+        values: clients
+            .iter()
+            .map(|client| client.map(|client| &client.availability_ratio))
+            .collect(),
+        show: format::share,
+        tick: |share| format!("{} %", format::trimmed(share * 100.0, 4)),
+    }];
+    panels.extend(LATENCIES.into_iter().map(|name| {
+        Panel {
+            name: name.to_string(),
+            values: clients
+                .iter()
+                .map(|client| client.and_then(|client| client.latency_seconds.get(name)))
+                .collect(),
+            show: format::latency,
+            tick: format::seconds_short,
+        }
+    }));
+    panels.retain(|panel| panel.values.iter().flatten().any(|value| value.value.is_some()));
+    if panels.len() > PANELS_MAX {
+        panels.retain(|panel| panel.name != "mean");
+    }
+    panels
+}
+
+impl Panel<'_> {
+    /// The axis that holds all values with their intervals.
+    fn axis(&self) -> Axis {
+        let ends = self.values.iter().flatten().filter_map(|value| {
+            let figure = value.value?;
+            Some(
+                value
+                    .ci95
+                    .map_or([figure, figure], |[low, high]| [low.min(figure), high.max(figure)]),
+            )
+        });
+        let (low, high) = ends.fold((f64::MAX, f64::MIN), |(low, high), [a, b]| (low.min(a), high.max(b)));
+        let margin = ((high - low) * 0.12).max(high.abs() * 1e-6);
+        Axis::linear((low - margin).max(0.0), high + margin, 3, self.tick)
+    }
+
+    fn draw(&self, canvas: &Canvas<'_>, (left, right): (f64, f64), top: f64) {
+        let axis = self.axis();
+        let x = |value: f64| left + axis.place(value) * (right - left);
+        let (first, last) = (top + PANEL_HEAD, top + PANEL_HEAD + ROW * self.values.len() as f64);
+        canvas.text((left, top + 8.0), &self.name, 13.0, INK, Anchor::Start, Weight::Strong);
+        let mut free_from = left - 12.0;
+        for (value, label) in &axis.ticks {
+            let (x, half) = (x(*value), text_width(label, 11.0) / 2.0);
+            canvas.line(&[(x, first), (x, last)], GRID, 1.0, 1.0);
+            if x - half >= free_from && x + half <= right + 14.0 {
+                canvas.text((x, last + 14.0), label, 11.0, MUTED, Anchor::Middle, Weight::Plain);
+                free_from = x + half + 6.0;
+            }
+        }
+        for (row, value) in self.values.iter().enumerate() {
+            let y = first + ROW * (row as f64 + 0.5);
+            let Some((value, figure)) = value.and_then(|value| Some((value, value.value?))) else {
+                canvas.text((left, y), "n/a", 11.0, MUTED, Anchor::Start, Weight::Plain);
+                continue;
+            };
+            let tone = series(row);
+            if let Some([low, high]) = value.ci95 {
+                canvas.line(&[(x(low), y + 6.0), (x(high), y + 6.0)], tone, 2.5, 1.0);
+                for end in [low, high] {
+                    canvas.line(&[(x(end), y + 2.0), (x(end), y + 10.0)], tone, 1.5, 1.0);
+                }
+            }
+            canvas.dot((x(figure), y + 6.0), 4.5, tone);
+            let label = (self.show)(value);
+            let half = text_width(&label, 11.0) / 2.0;
+            let middle = x(figure).clamp(left + half - 8.0, (right - half + 8.0).max(left + half - 8.0));
+            canvas.text((middle, y - 9.0), &label, 11.0, INK, Anchor::Middle, Weight::Plain);
+        }
+    }
+}
+
+/// `name`, cut where it would be wider than `width`.
+pub fn shortened(name: &str, width: f64) -> String {
+    if text_width(name, SMALL) <= width + 1.0 {
+        return name.to_string();
+    }
+    let fitting = (width / text_width("x", SMALL)) as usize;
+    name.chars().take(fitting.saturating_sub(1)).chain(['…']).collect()
+}

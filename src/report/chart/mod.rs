@@ -1,0 +1,94 @@
+//! Charts as SVG: drawn from the summary and the curves, the same bytes for the same results.
+
+mod availability;
+mod axis;
+mod canvas;
+mod cdf;
+mod compare;
+mod load;
+mod percentiles;
+mod timeline;
+
+use crate::report::Results;
+use crate::report::summary::Summary;
+
+pub use canvas::{THEME, Theme};
+
+/// Clients that have charts of their own: those with the most requests.
+const CLIENTS_MAX: usize = 4;
+
+/// A chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chart {
+    /// Its file's name without `.svg`.
+    pub name: String,
+    /// What it shows, for those who cannot see it.
+    pub title: String,
+    /// The picture.
+    pub svg: String,
+}
+
+/// All charts, the most telling first.
+pub fn draw_all(results: &Results) -> Vec<Chart> {
+    let summary = &results.summary;
+    let clients = clients_by_requests(summary);
+    let mut charts = Vec::new();
+    for &client in clients.iter().take(CLIENTS_MAX) {
+        let name = |chart: &str| {
+            if clients.len() > 1 {
+                format!("{chart}.{}", file_name(client))
+            } else {
+                chart.to_string()
+            }
+        };
+        let drawn = [
+            ("comparison", compare::draw(summary, client)),
+            ("latency_cdf", cdf::draw(results, client)),
+            ("latency_over_time", percentiles::draw(results, client)),
+            ("availability_over_time", availability::draw(results, client)),
+        ];
+        charts.extend(drawn.into_iter().filter_map(|(chart, drawn)| {
+            let (title, svg) = drawn?;
+            Some(Chart {
+                name: name(chart),
+                title,
+                svg,
+            })
+        }));
+    }
+    if let Some((title, svg)) = load::draw(summary) {
+        charts.push(Chart {
+            name: "load_per_endpoint".to_string(),
+            title,
+            svg,
+        });
+    }
+    charts
+}
+
+/// The clients of the first variant, those with the most requests first.
+fn clients_by_requests(summary: &Summary) -> Vec<&str> {
+    let Some(first) = summary.variants.first() else {
+        return Vec::new();
+    };
+    let mut clients: Vec<(&str, f64)> = first
+        .clients
+        .iter()
+        .map(|(name, client)| (name, client.requests_total.value.unwrap_or(0.0)))
+        .collect();
+    clients.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    clients.into_iter().map(|(name, _)| name).collect()
+}
+
+/// `name` with only what is safe in a file's name everywhere.
+fn file_name(name: &str) -> String {
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,245 @@
+//! The frame that the charts share: title, legend, axes with a grid; and time along the x axis with faults marked.
+
+use crate::report::chart::axis::Axis;
+use crate::report::chart::canvas::{Anchor, Canvas, FAULT, FAULT_INK, GRID, INK, MUTED, Tone, WARMUP, WIDTH, Weight, text_width};
+use crate::report::format;
+use crate::report::summary::{FaultSummary, Summary};
+
+/// Size of the texts on axes and in legends.
+pub const SMALL: f64 = 12.0;
+const TITLE: f64 = 17.0;
+const LEFT: f64 = 72.0;
+const RIGHT: f64 = WIDTH - 24.0;
+const LEGEND_TOP: f64 = 66.0;
+const LINE: f64 = 20.0;
+
+/// What a colour stands for.
+pub struct LegendItem {
+    /// Its colour.
+    pub tone: Tone,
+    /// Its words.
+    pub label: String,
+    /// The width of its line.
+    pub width: f64,
+    /// The opacity of its line.
+    pub opacity: f64,
+}
+
+/// Title, what it means, and the legend. Gives where the picture may begin below.
+pub fn head(canvas: &Canvas<'_>, title: &str, subtitle: &str, legend: &[LegendItem]) -> f64 {
+    canvas.text((24.0, 24.0), title, TITLE, INK, Anchor::Start, Weight::Strong);
+    canvas.text((24.0, 45.0), subtitle, SMALL, MUTED, Anchor::Start, Weight::Plain);
+    let mut place = (24.0, LEGEND_TOP);
+    for item in legend {
+        let width = 28.0 + text_width(&item.label, SMALL) + 18.0;
+        if place.0 + width > RIGHT && place.0 > 24.0 {
+            place = (24.0, place.1 + LINE);
+        }
+        canvas.line(&[place, (place.0 + 22.0, place.1)], item.tone, item.width, item.opacity);
+        canvas.text(
+            (place.0 + 28.0, place.1),
+            &item.label,
+            SMALL,
+            INK,
+            Anchor::Start,
+            Weight::Plain,
+        );
+        place.0 += width;
+    }
+    if legend.is_empty() { LEGEND_TOP } else { place.1 + LINE }
+}
+
+/// How high [`head`] will be.
+pub fn head_height(legend: &[LegendItem]) -> f64 {
+    let mut place = (24.0, LEGEND_TOP);
+    for item in legend {
+        let width = 28.0 + text_width(&item.label, SMALL) + 18.0;
+        if place.0 + width > RIGHT && place.0 > 24.0 {
+            place = (24.0, place.1 + LINE);
+        }
+        place.0 += width;
+    }
+    if legend.is_empty() { LEGEND_TOP } else { place.1 + LINE }
+}
+
+/// A plot with two axes.
+pub struct Frame {
+    left: f64,
+    top: f64,
+    right: f64,
+    bottom: f64,
+    x: Axis,
+    y: Axis,
+}
+
+impl Frame {
+    /// A plot from `top` to `bottom` over the whole width.
+    pub fn new(top: f64, bottom: f64, x: Axis, y: Axis) -> Frame {
+        Frame {
+            left: LEFT,
+            top,
+            right: RIGHT,
+            bottom,
+            x,
+            y,
+        }
+    }
+
+    /// Where the values lie.
+    pub fn point(&self, x: f64, y: f64) -> (f64, f64) {
+        (self.x_of(x), self.bottom - self.y.place(y) * (self.bottom - self.top))
+    }
+
+    fn x_of(&self, x: f64) -> f64 {
+        self.left + self.x.place(x) * (self.right - self.left)
+    }
+
+    /// Grid, ticks and the name of the x axis.
+    pub fn axes(&self, canvas: &Canvas<'_>, x_name: &str) {
+        for (value, label) in &self.y.ticks {
+            let (_, y) = self.point(0.0, *value);
+            canvas.line(&[(self.left, y), (self.right, y)], GRID, 1.0, 1.0);
+            canvas.text((self.left - 8.0, y), label, SMALL, MUTED, Anchor::End, Weight::Plain);
+        }
+        let mut free_from = f64::MIN;
+        for (value, label) in &self.x.ticks {
+            let x = self.x_of(*value);
+            canvas.line(&[(x, self.bottom), (x, self.bottom + 5.0)], MUTED, 1.0, 1.0);
+            let half = text_width(label, SMALL) / 2.0;
+            if x - half >= free_from {
+                canvas.text((x, self.bottom + 16.0), label, SMALL, MUTED, Anchor::Middle, Weight::Plain);
+                free_from = x + half + 6.0;
+            }
+        }
+        canvas.line(&[(self.left, self.bottom), (self.right, self.bottom)], MUTED, 1.0, 1.0);
+        let middle = (self.left + self.right) / 2.0;
+        canvas.text(
+            (middle, self.bottom + 36.0),
+            x_name,
+            SMALL,
+            MUTED,
+            Anchor::Middle,
+            Weight::Plain,
+        );
+    }
+
+    /// A vertical line for the eye at each tick of the x axis.
+    pub fn verticals(&self, canvas: &Canvas<'_>) {
+        for (value, _) in &self.x.ticks {
+            let x = self.x_of(*value);
+            canvas.line(&[(x, self.top), (x, self.bottom)], GRID, 1.0, 1.0);
+        }
+    }
+
+    /// A curve; it breaks where a value is missing.
+    pub fn curve(&self, canvas: &Canvas<'_>, points: &[Option<(f64, f64)>], tone: Tone, width: f64, opacity: f64) {
+        for part in points.split(Option::is_none) {
+            let places: Vec<(f64, f64)> = part.iter().flatten().map(|&(x, y)| self.point(x, y)).collect();
+            match places[..] {
+                [] => {}
+                [alone] => canvas.dot(alone, width * 0.8, tone),
+                _ => canvas.line(&places, tone, width, opacity),
+            }
+        }
+    }
+}
+
+/// What happens along the time axis, the same for all variants of a chart.
+pub struct Timeline {
+    duration: f64,
+    warmup: f64,
+    faults: Vec<FaultSummary>,
+    /// Which row the label of each fault is in.
+    rows: Vec<usize>,
+}
+
+/// Rows of fault labels; more faults are shaded without a label.
+const FAULT_ROWS: usize = 4;
+const FAULT_ROW: f64 = 16.0;
+
+impl Timeline {
+    /// The timeline of all variants together.
+    pub fn new(summary: &Summary) -> Timeline {
+        let durations = summary.variants.iter().map(|variant| variant.duration_seconds);
+        let warmups = summary.variants.iter().map(|variant| variant.warmup_seconds);
+        let mut faults: Vec<FaultSummary> = Vec::new();
+        for fault in summary.variants.iter().flat_map(|variant| &variant.faults) {
+            if !faults.contains(fault) {
+                faults.push(fault.clone());
+            }
+        }
+        let mut timeline = Timeline {
+            duration: durations.fold(1e-9, f64::max),
+            warmup: warmups.fold(0.0, f64::max),
+            faults,
+            rows: Vec::new(),
+        };
+        timeline.rows = timeline.label_rows();
+        timeline
+    }
+
+    /// The time axis.
+    pub fn axis(&self) -> Axis {
+        Axis::linear(0.0, self.duration, 8, format::seconds_short)
+    }
+
+    /// How high the labels of the faults are.
+    pub fn labels_height(&self) -> f64 {
+        let rows = self.rows.iter().map(|row| row + 1).max().unwrap_or(0).min(FAULT_ROWS);
+        rows as f64 * FAULT_ROW + if rows > 0 { 4.0 } else { 0.0 }
+    }
+
+    /// The first row in which the label of each fault fits.
+    fn label_rows(&self) -> Vec<usize> {
+        let axis = self.axis();
+        let mut free_from: Vec<f64> = Vec::new();
+        let place = |fault: &FaultSummary| {
+            let start = label_start(LEFT + axis.place(fault.at_seconds) * (RIGHT - LEFT), &fault.label);
+            let end = start + text_width(&fault.label, SMALL) + 10.0;
+            let row = free_from.iter().position(|&free| free <= start).unwrap_or(free_from.len());
+            if row == free_from.len() {
+                free_from.push(end);
+            } else {
+                free_from[row] = end;
+            }
+            row
+        };
+        self.faults.iter().map(place).collect()
+    }
+
+    /// Shades warm-up and faults, and names the faults above the plot.
+    pub fn marks(&self, canvas: &Canvas<'_>, frame: &Frame) {
+        if self.warmup > 0.0 {
+            let end = frame.x_of(self.warmup);
+            canvas.rectangle((frame.left, frame.top), (end, frame.bottom), WARMUP, 1.0);
+            if end - frame.left > text_width("warm-up", 11.0) + 8.0 {
+                let place = (frame.left + 5.0, frame.bottom - 10.0);
+                canvas.text(place, "warm-up", 11.0, MUTED, Anchor::Start, Weight::Plain);
+            }
+        }
+        for (fault, &row) in self.faults.iter().zip(&self.rows) {
+            let (from, to) = (frame.x_of(fault.at_seconds), frame.x_of(fault.until_seconds));
+            canvas.rectangle((from, frame.top), (to.max(from + 1.5), frame.bottom), FAULT, 1.0);
+            if row < FAULT_ROWS {
+                let y = frame.top - 8.0 - row as f64 * FAULT_ROW;
+                let x = label_start(from, &fault.label);
+                canvas.text((x, y), &fault.label, SMALL, FAULT_INK, Anchor::Start, Weight::Plain);
+            }
+        }
+    }
+}
+
+/// Where a label begins so that it ends within the picture.
+fn label_start(x: f64, label: &str) -> f64 {
+    x.min(RIGHT - text_width(label, SMALL)).max(LEFT)
+}
+
+/// The middles of the buckets of time with their values.
+pub fn points(interval_nanos: u64, values: &[Option<f64>]) -> Vec<Option<(f64, f64)>> {
+    let middle = |bucket: usize| (bucket as f64 + 0.5) * interval_nanos as f64 / 1e9;
+    values
+        .iter()
+        .enumerate()
+        .map(|(bucket, value)| value.map(|value| (middle(bucket), value)))
+        .collect()
+}

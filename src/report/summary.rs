@@ -1,0 +1,302 @@
+//! The one document that everything is drawn from: `summary.json`.
+//!
+//! Units are in the names: `_seconds`, `_ratio`, `_total`. A total is a sum over replications; any other figure is a mean
+//! over them with a 95 % interval. What cannot be known is null, with the reason beside it. Nothing here depends on the
+//! wall clock, the host or the number of threads. How it is made of an outcome is in `summarize.rs`.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::measure::Estimate;
+use crate::report::Named;
+
+/// The name of this document's shape.
+pub const SCHEMA: &str = "meshsim/summary/v1";
+
+/// Services with more endpoints than this are not listed endpoint by endpoint.
+pub const ENDPOINTS_LISTED_MAX: usize = 1024;
+
+/// The results of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// The version of meshsim that wrote it.
+    pub version: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// Its question.
+    pub description: String,
+    /// A hash over the scenario with its patches: equal digests mean equal experiments.
+    pub scenario_digest: String,
+    /// All randomness follows from it.
+    pub seed: u64,
+    /// Independent runs of each variant.
+    pub replications: u32,
+    /// The answer in one sentence.
+    pub answer: String,
+    /// What the reader ought to know before trusting the figures.
+    pub warnings: Vec<String>,
+    /// How sure the intervals are.
+    pub confidence: Confidence,
+    /// What was compared.
+    pub variants: Vec<VariantSummary>,
+    /// How the variants differ.
+    pub comparisons: Vec<ComparisonSummary>,
+    /// What the engine did.
+    pub engine: Engine,
+    /// The scenario as it was written.
+    pub source: SourceText,
+}
+
+/// How sure the intervals are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Confidence {
+    /// The confidence of each interval of a variant, and of all intervals of one metric's comparisons together.
+    pub level: f64,
+    /// Over how many pairs of variants the intervals of comparisons hold at once (Bonferroni).
+    pub pairs: usize,
+}
+
+/// What the engine did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Engine {
+    /// Events of all measured cells.
+    pub events_total: u64,
+    /// Simulated time of all measured cells.
+    pub simulated_seconds: f64,
+}
+
+/// A scenario file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceText {
+    /// Its name, without directories.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// One variant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VariantSummary {
+    /// Its name.
+    pub name: String,
+    /// A hash over every event of every replication: equal digests mean equal runs.
+    pub digest: String,
+    /// When arrivals stop.
+    pub duration_seconds: f64,
+    /// What was left out at the beginning of each replication.
+    pub warmup_seconds: f64,
+    /// What was measured of each replication.
+    pub measured_seconds: f64,
+    /// What went wrong on purpose.
+    pub faults: Vec<FaultSummary>,
+    /// The clients.
+    pub clients: Named<ClientSummary>,
+    /// The services.
+    pub services: Named<ServiceSummary>,
+    /// Who called whom.
+    pub edges: Named<EdgeSummary>,
+}
+
+/// A fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultSummary {
+    /// When it began.
+    pub at_seconds: f64,
+    /// When it ended.
+    pub until_seconds: f64,
+    /// What it was.
+    pub label: String,
+}
+
+/// The requests of a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientSummary {
+    /// Requests, by their intended start.
+    pub requests_total: Value,
+    /// Attempts of the root calls.
+    pub attempts_total: Value,
+    /// Requests a second.
+    pub requests_per_second: Value,
+    /// Successes a second.
+    pub goodput_per_second: Value,
+    /// The share that succeeded.
+    pub availability_ratio: Value,
+    /// Attempts over requests.
+    pub attempts_per_request_ratio: Value,
+    /// Failures by cause.
+    pub failures_total: Named<u64>,
+    /// From the intended start to the end of the answer, of successes.
+    pub latency_seconds: Named<Value>,
+    /// The same of failures.
+    pub failed_latency_seconds: Named<Value>,
+}
+
+/// The calls from one owner to one operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EdgeSummary {
+    /// Calls.
+    pub calls_total: Value,
+    /// Attempts.
+    pub attempts_total: Value,
+    /// The share of calls that succeeded.
+    pub availability_ratio: Value,
+    /// Attempts over calls.
+    pub attempts_per_call_ratio: Value,
+    /// Failed calls by cause.
+    pub failures_total: Named<u64>,
+    /// From the start of a call to its end, of successes.
+    pub latency_seconds: Named<Value>,
+}
+
+/// What arrived at a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceSummary {
+    /// What arrived at its endpoints.
+    pub requests_total: Value,
+    /// Attempts that its callers made, those that found no connection included.
+    pub attempts_total: Value,
+    /// The share of arrivals that were answered without failure.
+    pub availability_ratio: Value,
+    /// Failures by cause.
+    pub failures_total: Named<u64>,
+    /// From arrival to the end of the answer, of successes.
+    pub latency_seconds: Named<Value>,
+    /// The part before the first service.
+    pub queue_wait_seconds: Named<Value>,
+    /// The share of served ones that waited at all.
+    pub waited_ratio: Value,
+    /// Requests at its endpoints: time average.
+    pub in_flight: Value,
+    /// Busy slots (or cores) at its endpoints: time average.
+    pub busy_slots: Value,
+    /// Busy slots over all slots.
+    pub utilization_ratio: Value,
+    /// The busiest endpoint's requests over the mean of all endpoints.
+    pub load_max_ratio: Value,
+    /// How many endpoints it has.
+    pub endpoints_total: u64,
+    /// By endpoint; none where there are more than [`ENDPOINTS_LISTED_MAX`].
+    pub endpoints: Named<EndpointSummary>,
+}
+
+/// What arrived at an endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointSummary {
+    /// What arrived.
+    pub requests_total: Value,
+    /// Of that, failed.
+    pub failures_total: Value,
+    /// The wait of what was served: its mean.
+    pub queue_wait_seconds: Named<Value>,
+    /// Busy slots (or cores): time average.
+    pub busy_slots: Value,
+    /// Busy slots over all slots.
+    pub utilization_ratio: Value,
+}
+
+/// How variant `a` differs from variant `b`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComparisonSummary {
+    /// Client and figure: `web.latency_seconds.p99`.
+    pub metric: String,
+    /// The variant compared.
+    pub a: String,
+    /// What it is compared with.
+    pub b: String,
+    /// Mean of `a - b` over paired replications.
+    pub difference: Value,
+    /// Geometric mean of `a / b` over paired replications; of the shares of failures where the metric is availability.
+    pub ratio: Value,
+    /// Correlation over replications.
+    pub correlation: Value,
+    /// `lower`, `higher`, `no difference`, or `undecided` without an interval.
+    pub verdict: String,
+}
+
+/// A figure, with what is known of its precision.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Value {
+    /// The figure; null where it cannot be known.
+    #[serde(serialize_with = "plain_number")]
+    pub value: Option<f64>,
+    /// Its 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci95: Option<[f64; 2]>,
+    /// Replications behind the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<usize>,
+    /// Why there is no figure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Whole numbers are written without a fraction.
+fn plain_number<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match *value {
+        Some(value) if value.fract() == 0.0 && value.abs() < EXACT => serializer.serialize_i64(value as i64),
+        Some(value) => serializer.serialize_f64(value),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Value {
+    /// A figure that is exact.
+    pub fn exact(value: f64) -> Value {
+        Value {
+            value: Some(value),
+            ..Value::default()
+        }
+    }
+
+    /// No figure, and why.
+    pub fn missing(reason: impl Into<String>) -> Value {
+        Value {
+            reason: Some(reason.into()),
+            ..Value::default()
+        }
+    }
+
+    /// An estimate, or why there is none.
+    pub(super) fn of(estimate: Option<Estimate>, reason: &str) -> Value {
+        estimate.map_or_else(|| Value::missing(reason), |estimate| Value::scaled(&estimate, 1.0))
+    }
+
+    /// An estimate in another unit.
+    pub(super) fn scaled(estimate: &Estimate, scale: f64) -> Value {
+        let interval = estimate.interval;
+        Value {
+            value: Some(estimate.value * scale),
+            ci95: interval.map(|interval| [interval.low * scale, interval.high * scale]),
+            n: interval.map(|_| estimate.n),
+            reason: None,
+        }
+    }
+
+    /// With the interval kept within what is possible.
+    pub(super) fn within(mut self, low: f64, high: f64) -> Value {
+        self.ci95 = self.ci95.map(|[a, b]| [a.clamp(low, high), b.clamp(low, high)]);
+        self
+    }
+}
+
+impl Summary {
+    /// The variant of this name.
+    pub fn variant(&self, name: &str) -> Option<&VariantSummary> {
+        self.variants.iter().find(|variant| variant.name == name)
+    }
+
+    /// The client with the most requests in the first variant (the first of equals): the one that answers are about.
+    pub fn main_client(&self) -> Option<&str> {
+        let clients = &self.variants.first()?.clients;
+        let mut best: Option<(&str, f64)> = None;
+        for (name, client) in clients.iter() {
+            let requests = client.requests_total.value.unwrap_or(0.0);
+            if best.is_none_or(|(_, most)| requests > most) {
+                best = Some((name, requests));
+            }
+        }
+        best.map(|(name, _)| name)
+    }
+}

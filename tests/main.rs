@@ -3,6 +3,7 @@
 mod conformance;
 mod policy;
 mod report;
+mod scenarios;
 mod synthetic;
 mod theory;
 mod tidy;

@@ -4,6 +4,7 @@ mod conformance;
 mod policy;
 mod report;
 mod scenarios;
+mod swarm;
 mod synthetic;
 mod theory;
 mod tidy;

@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     // Descriptions, nothing that runs.
     ("scenario", &["policy", "model::plan", "model::Plan", "random"]),
     ("experiment", &["scenario", "model", "engine", "measure", "random"]),
-    ("report", &["experiment", "measure"]),
+    ("report", &["experiment", "measure", "model::result"]),
     ("replay", &["policy", "scenario", "random"]),
 ];
 
@@ -60,7 +60,7 @@ const ABSENT: [(&str, &[&str], &str); 7] = [
 const LINES_MAX: usize = 500;
 
 /// Longer files that were looked at and found to hold one.
-const LONG: [&str; 1] = ["model/endpoint.rs"];
+const LONG: [&str; 2] = ["model/endpoint.rs", "scenario/tree.rs"];
 
 struct Source {
     /// Relative to `src`.
@@ -271,11 +271,8 @@ fn every_file_is_a_module() {
             _ => &[format!("{parent}/mod.rs"), format!("{parent}.rs")],
         };
         let declared = sources.iter().filter(|other| parents.contains(&other.path)).any(|other| {
-            let lines = other
-                .text
-                .lines()
-                .map(|line| line.trim().trim_start_matches("pub ").trim_start_matches("pub(crate) "));
-            lines.into_iter().any(|line| line == format!("mod {name};"))
+            let mut lines = other.text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+            lines.any(|line| line == format!("mod {name};") || line.ends_with(&format!(" mod {name};")))
         });
         assert!(declared, "{} is declared by no module", source.path);
     }

@@ -48,7 +48,9 @@ fn text(bytes: &[u8]) -> &str {
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
-    let mut names: Vec<String> = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+        .collect();
     names.sort();
     names
 }
@@ -59,7 +61,15 @@ fn run_prints_the_table_on_stdout_and_writes_the_folder() {
     let output = meshsim(folder.path(), &["run", "tiny.yaml"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let table = text(&output.stdout);
-    for word in ["tiny", "Which one?", "random", "least_request", "availability", "p99", "100 %"] {
+    for word in [
+        "tiny",
+        "Which one?",
+        "random",
+        "least_request",
+        "availability",
+        "p99",
+        "100 %",
+    ] {
         assert!(table.contains(word), "{word} is not in {table}");
     }
     assert!(!table.contains("warning"), "{table}");
@@ -67,10 +77,20 @@ fn run_prints_the_table_on_stdout_and_writes_the_folder() {
     assert!(talk.contains("3 replications give wide"), "{talk}");
     assert!(talk.contains("requests/s"), "{talk}");
     let results = folder.path().join("results/tiny");
-    let expected = ["charts", "latency.csv", "report.html", "summary.csv", "summary.json", "timeseries.csv"];
+    let expected = [
+        "charts",
+        "latency.csv",
+        "report.html",
+        "summary.csv",
+        "summary.json",
+        "timeseries.csv",
+    ];
     assert_eq!(names(&results), expected);
     let charts = names(&results.join("charts"));
-    assert!(charts.contains(&"latency_cdf.svg".to_string()) && charts.len() == 5, "{charts:?}");
+    assert!(
+        charts.contains(&"latency_cdf.svg".to_string()) && charts.len() == 5,
+        "{charts:?}"
+    );
     assert_eq!(names(&folder.path().join("results")), ["tiny"], "nothing is left beside");
 }
 
@@ -78,7 +98,10 @@ fn run_prints_the_table_on_stdout_and_writes_the_folder() {
 fn formats_are_what_they_say_and_quiet_says_no_more() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |format: &str| {
-        let output = meshsim(folder.path(), &["run", "tiny.yaml", "-o", "out", "--format", format, "--quiet"]);
+        let output = meshsim(
+            folder.path(),
+            &["run", "tiny.yaml", "-o", "out", "--format", format, "--quiet"],
+        );
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(text(&output.stderr), "");
         output.stdout
@@ -95,8 +118,25 @@ fn formats_are_what_they_say_and_quiet_says_no_more() {
 fn options_change_what_is_run() {
     let folder = tempfile::tempdir().expect("a folder");
     let arguments = [
-        "run", "tiny.yaml", "-o", "out", "--format", "json", "--no-report", "--variant", "random", "--seed", "9", "--replications", "2",
-        "--duration", "1s", "--set", "topology.services.s.replicas=5", "--threads", "1",
+        "run",
+        "tiny.yaml",
+        "-o",
+        "out",
+        "--format",
+        "json",
+        "--no-report",
+        "--variant",
+        "random",
+        "--seed",
+        "9",
+        "--replications",
+        "2",
+        "--duration",
+        "1s",
+        "--set",
+        "topology.services.s.replicas=5",
+        "--threads",
+        "1",
     ];
     let output = meshsim(folder.path(), &arguments);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -106,13 +146,19 @@ fn options_change_what_is_run() {
     assert_eq!(document["variants"].as_array().map(Vec::len), Some(1));
     assert_eq!(document["variants"][0]["duration_seconds"], 1.0);
     assert_eq!(document["variants"][0]["services"]["s"]["endpoints_total"], 5);
-    assert_eq!(names(&folder.path().join("out")), ["latency.csv", "summary.csv", "summary.json", "timeseries.csv"]);
+    assert_eq!(
+        names(&folder.path().join("out")),
+        ["latency.csv", "summary.csv", "summary.json", "timeseries.csv"]
+    );
 }
 
 #[test]
 fn report_draws_the_same_bytes_again() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert_eq!(meshsim(folder.path(), &["run", "tiny.yaml", "-o", "out"]).status.code(), Some(0));
+    assert_eq!(
+        meshsim(folder.path(), &["run", "tiny.yaml", "-o", "out"]).status.code(),
+        Some(0)
+    );
     let page = folder.path().join("out/report.html");
     let drawn = fs::read(&page).expect("a page");
     fs::remove_dir_all(folder.path().join("out/charts")).expect("charts");
@@ -212,7 +258,10 @@ fn an_interrupt_ends_with_130_and_leaves_no_file() {
     let mut code = None;
     for _ in 0..100 {
         std::thread::sleep(std::time::Duration::from_millis(20));
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
+        Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .expect("kill starts");
         if let Some(status) = child.try_wait().expect("it is ours") {
             code = status.code();
             break;

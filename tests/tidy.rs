@@ -22,7 +22,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
 ];
 
 /// Words that a layer must not contain, and why.
-const ABSENT: [(&[&str], &[&str], &str); 7] = [
+const ABSENT: [(&[&str], &[&str], &str); 6] = [
     (
         &["policy", "engine", "model", "measure", "random"],
         &["dyn ", "Rc<", "RefCell<", "Mutex<", "HashMap", "HashSet"],

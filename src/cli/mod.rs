@@ -4,13 +4,17 @@
 //! carries only results; progress, warnings and errors go to stderr.
 
 mod completions;
+mod init;
 mod interrupt;
+mod overrides;
 mod policies;
 mod progress;
 mod replay;
 mod report;
 mod run;
 mod scenarios;
+mod schema;
+mod validate;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -50,10 +54,16 @@ pub struct Cli {
 enum Command {
     /// Runs every variant and replication, prints a comparison, writes the results
     Run(run::Args),
+    /// Checks scenarios and reports every problem; runs nothing
+    Validate(validate::Args),
     Replay(replay::Args),
     Policies(policies::Args),
     /// Draws charts and the HTML page again from a results folder
     Report(report::Args),
+    /// Prints the JSON Schema of a scenario file
+    Schema(schema::Args),
+    /// Writes a commented scenario to begin with
+    Init(init::Args),
     /// Prints a script for shell completion
     Completions(completions::Args),
 }
@@ -68,9 +78,12 @@ impl Cli {
         interrupt::install()?;
         match &self.command {
             Command::Run(args) => run::run(args),
+            Command::Validate(args) => validate::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Policies(args) => policies::run(args),
             Command::Report(args) => report::run(args),
+            Command::Schema(args) => schema::run(args),
+            Command::Init(args) => init::run(args),
             Command::Completions(args) => completions::run(args),
         }
     }

@@ -50,7 +50,7 @@ pub enum Format {
 /// # Errors
 /// Gives what cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let Some(scenarios) = args.scenarios.load() else {
+    let Some(scenarios) = args.scenarios.load()? else {
         return Ok(Exit::Usage);
     };
     let mut out = String::new();

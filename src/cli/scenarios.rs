@@ -1,43 +1,21 @@
 //! What the subcommands that run scenarios share: their arguments, and loading with every problem told.
 
-use std::io;
 use std::path::PathBuf;
 
-use meshsim::scenario::{self, Overrides, Scenario, Source};
-use meshsim::time::Duration;
+use meshsim::scenario::Scenario;
 
-use crate::cli::colored;
+use crate::cli::overrides::OverrideArgs;
+use crate::cli::validate;
 
 /// Arguments of every subcommand that runs scenarios.
 #[derive(clap::Args, Debug)]
 pub struct ScenarioArgs {
-    /// Scenario files
+    /// Scenario files; `-` is standard input
     #[arg(required = true, value_name = "SCENARIO")]
-    pub files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 
-    /// Runs only this variant (repeatable)
-    #[arg(long, value_name = "NAME")]
-    variant: Vec<String>,
-
-    /// Takes this seed in place of the scenario's
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-
-    /// Runs each variant this often, in place of the scenario's `replications`
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    replications: Option<u32>,
-
-    /// Simulates this long, in place of the scenario's `duration`
-    #[arg(long, value_name = "D", value_parser = Duration::parse)]
-    duration: Option<Duration>,
-
-    /// Sets any value of the scenario, such as `topology.services.cart.replicas=5` (repeatable)
-    #[arg(long, value_name = "PATH=VALUE", value_parser = assignment)]
-    set: Vec<(String, String)>,
-
-    /// Runs a scenario that is larger than this machine is thought to bear
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    overrides: OverrideArgs,
 
     /// Threads to run on; results do not depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -48,13 +26,6 @@ pub struct ScenarioArgs {
     pub quiet: bool,
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((path, value)) if !path.trim().is_empty() => Ok((path.trim().to_string(), value.to_string())),
-        _ => Err(format!("expected `path=value`, such as `duration=1m`, not `{text}`")),
-    }
-}
-
 impl ScenarioArgs {
     /// How many threads to run on.
     pub fn threads(&self) -> usize {
@@ -63,31 +34,18 @@ impl ScenarioArgs {
     }
 
     /// All scenarios; `None` if there is a problem with any, which has been told then.
-    pub fn load(&self) -> Option<Vec<Scenario>> {
-        let overrides = Overrides {
-            set: self.set.clone(),
-            variants: self.variant.clone(),
-            seed: self.seed,
-            replications: self.replications,
-            duration: self.duration,
-            force: self.force,
-        };
+    ///
+    /// # Errors
+    /// If stderr cannot be written.
+    pub fn load(&self) -> anyhow::Result<Option<Vec<Scenario>>> {
+        let overrides = self.overrides.overrides();
+        let mut scenarios = Vec::new();
         // Every file is looked at, so that all problems are told at once.
-        let scenarios: Vec<Option<Scenario>> = self.files.iter().map(|file| load(file, &overrides)).collect();
-        scenarios.into_iter().collect()
-    }
-}
-
-fn load(file: &std::path::Path, overrides: &Overrides) -> Option<Scenario> {
-    let (scenario, diagnostics) = match Source::read(file) {
-        Ok(source) => scenario::load(&source, overrides),
-        Err(diagnostics) => (None, diagnostics),
-    };
-    if !diagnostics.is_empty() {
-        eprint!("{}", diagnostics.render(colored(&io::stderr())));
-        if std::env::var_os("GITHUB_ACTIONS").is_some() {
-            eprint!("{}", diagnostics.render_github());
+        for file in &self.files {
+            let (scenario, diagnostics) = validate::load_file(file, &overrides);
+            validate::report(&diagnostics)?;
+            scenarios.push(scenario);
         }
+        Ok(scenarios.into_iter().collect())
     }
-    scenario
 }

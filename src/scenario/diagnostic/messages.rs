@@ -164,7 +164,7 @@ impl Diagnostics {
         self.push(
             problem
                 .at(span, "")
-                .help("remove it, or make a version that has it run this scenario"),
+                .help("remove it, or run the scenario with a version that has it"),
         );
     }
 

@@ -5,5 +5,6 @@ mod conformance;
 mod determinism;
 mod policy;
 mod report;
+mod swarm;
 mod synthetic;
 mod tidy;

@@ -56,14 +56,16 @@ enum Command {
     Run(run::Args),
     /// Checks scenarios and reports every problem; runs nothing
     Validate(validate::Args),
+    /// Drives one policy by a script of events and prints its decisions
     Replay(replay::Args),
+    /// Lists the policies, or the options of one
     Policies(policies::Args),
-    /// Draws charts and the HTML page again from a results folder
-    Report(report::Args),
     /// Prints the JSON Schema of a scenario file
     Schema(schema::Args),
     /// Writes a commented scenario to begin with
     Init(init::Args),
+    /// Draws charts and the HTML page again from a results folder
+    Report(report::Args),
     /// Prints a script for shell completion
     Completions(completions::Args),
 }
@@ -79,11 +81,11 @@ impl Cli {
         match &self.command {
             Command::Run(args) => run::run(args),
             Command::Validate(args) => validate::run(args),
+            Command::Schema(args) => schema::run(args),
+            Command::Init(args) => init::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Policies(args) => policies::run(args),
             Command::Report(args) => report::run(args),
-            Command::Schema(args) => schema::run(args),
-            Command::Init(args) => init::run(args),
             Command::Completions(args) => completions::run(args),
         }
     }

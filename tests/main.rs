@@ -5,6 +5,8 @@ mod conformance;
 mod determinism;
 mod policy;
 mod report;
+mod scenarios;
 mod swarm;
 mod synthetic;
+mod theory;
 mod tidy;

@@ -37,6 +37,7 @@ pub fn page(summary: &Summary, charts: &[Chart]) -> Vec<u8> {
     model(&mut out);
     source(&mut out, summary);
     footer(&mut out, summary);
+    out.push('\n');
     out.into_bytes()
 }
 

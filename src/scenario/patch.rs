@@ -29,7 +29,11 @@ const CHOICES: &[&[&str]] = &[
 
 fn is_choice(path: &[&str]) -> bool {
     CHOICES.iter().any(|choice| {
-        choice.len() == path.len() && choice.iter().zip(path).all(|(pattern, key)| *pattern == "*" || pattern == key)
+        choice.len() == path.len()
+            && choice
+                .iter()
+                .zip(path)
+                .all(|(pattern, key)| *pattern == "*" || pattern == key)
     })
 }
 
@@ -151,10 +155,7 @@ impl Set {
             None => {
                 let mut value = Node::null(key.span);
                 self.apply_at(depth + 1, &mut value, diagnostics);
-                entries.push(Entry {
-                    key: key.clone(),
-                    value,
-                });
+                entries.push(Entry { key: key.clone(), value });
             }
         }
     }

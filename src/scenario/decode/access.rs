@@ -1,9 +1,7 @@
 //! How serde walks through lists, maps, enums and spanned values of the tree.
 
 use serde::de::value::{StrDeserializer, U64Deserializer};
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::error::DecodeError;
@@ -19,7 +17,10 @@ pub(super) struct ListDecoder<'de, 'c> {
 
 impl<'de, 'c> ListDecoder<'de, 'c> {
     pub(super) fn new(items: &'de [Node], context: &'c Context<'c>) -> ListDecoder<'de, 'c> {
-        ListDecoder { items: items.iter(), context }
+        ListDecoder {
+            items: items.iter(),
+            context,
+        }
     }
 }
 

@@ -37,12 +37,21 @@ struct Problem {
 #[derive(Debug)]
 enum Kind {
     /// Something else was expected.
-    Mismatch { found: Option<Found>, expected: String },
+    Mismatch {
+        found: Option<Found>,
+        expected: String,
+    },
     /// The type itself says what is wrong.
     Custom(String),
     NotFinite(String),
-    UnknownName { name: String, known: &'static [&'static str] },
-    UnknownKey { key: String, known: &'static [&'static str] },
+    UnknownName {
+        name: String,
+        known: &'static [&'static str],
+    },
+    UnknownKey {
+        key: String,
+        known: &'static [&'static str],
+    },
     MissingKey(&'static str),
 }
 
@@ -77,7 +86,11 @@ impl DecodeError {
 
     /// The same with what the text says in place of serde's words for it.
     pub(super) fn or_found(mut self, found: Found) -> DecodeError {
-        if let Some(Problem { kind: Kind::Mismatch { found: place, .. }, span: None }) = self.0.as_deref_mut() {
+        if let Some(Problem {
+            kind: Kind::Mismatch { found: place, .. },
+            span: None,
+        }) = self.0.as_deref_mut()
+        {
             *place = Some(found);
         }
         self
@@ -122,7 +135,10 @@ fn plain_words(expected: &dyn Expected) -> String {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_deref() {
-            Some(Problem { kind: Kind::Custom(message), .. }) => f.write_str(message),
+            Some(Problem {
+                kind: Kind::Custom(message),
+                ..
+            }) => f.write_str(message),
             Some(problem) => write!(f, "{:?}", problem.kind),
             None => f.write_str("reported before"),
         }
@@ -155,11 +171,17 @@ impl serde::de::Error for DecodeError {
     }
 
     fn unknown_variant(name: &str, known: &'static [&'static str]) -> DecodeError {
-        DecodeError::new(Kind::UnknownName { name: name.to_string(), known })
+        DecodeError::new(Kind::UnknownName {
+            name: name.to_string(),
+            known,
+        })
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> DecodeError {
-        DecodeError::new(Kind::UnknownKey { key: key.to_string(), known })
+        DecodeError::new(Kind::UnknownKey {
+            key: key.to_string(),
+            known,
+        })
     }
 
     fn missing_field(key: &'static str) -> DecodeError {

@@ -79,12 +79,18 @@ impl<'de, 'c> Decoder<'de, 'c> {
         }
     }
 
-    fn map<V: Visitor<'de>>(self, known: Option<(&'static str, &'static [&'static str])>, visitor: V) -> Result<V::Value, DecodeError> {
+    fn map<V: Visitor<'de>>(
+        self,
+        known: Option<(&'static str, &'static [&'static str])>,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         let Some(entries) = self.entries() else {
             return Err(self.mismatch(&visitor));
         };
         let map = MapDecoder::new(entries, known, self.context);
-        visitor.visit_map(map).map_err(|error: DecodeError| error.or_at(self.node.span))
+        visitor
+            .visit_map(map)
+            .map_err(|error: DecodeError| error.or_at(self.node.span))
     }
 }
 
@@ -112,9 +118,9 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match &self.node.value {
             // Where text is wanted `1.10` and `true` are text.
-            Value::Scalar(scalar) if !self.node.is_null() => {
-                visitor.visit_str(&scalar.text).map_err(|error: DecodeError| error.or_at(self.node.span))
-            }
+            Value::Scalar(scalar) if !self.node.is_null() => visitor
+                .visit_str(&scalar.text)
+                .map_err(|error: DecodeError| error.or_at(self.node.span)),
             _ => Err(self.mismatch(&visitor)),
         }
     }
@@ -128,7 +134,11 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        if self.node.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.node.is_null() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
@@ -145,7 +155,9 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
             _ => return Err(self.mismatch(&visitor)),
         };
         let list = ListDecoder::new(items, self.context);
-        visitor.visit_seq(list).map_err(|error: DecodeError| error.or_at(self.node.span))
+        visitor
+            .visit_seq(list)
+            .map_err(|error: DecodeError| error.or_at(self.node.span))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, DecodeError> {
@@ -181,7 +193,9 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
         let Some(choice) = EnumDecoder::new(self) else {
             return Err(self.mismatch(&"one name, or a map with one key"));
         };
-        visitor.visit_enum(choice).map_err(|error: DecodeError| error.or_at(self.node.span))
+        visitor
+            .visit_enum(choice)
+            .map_err(|error: DecodeError| error.or_at(self.node.span))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {

@@ -141,9 +141,10 @@ impl Diagnostics {
         let is_policy = known.iter().all(|known| known.contains('/'));
         let help = similar_or_list(name, known, "there are");
         let problem = match is_policy {
-            true if FUTURE_FAMILIES.iter().any(|family| name.starts_with(family)) => {
-                Diagnostic::error("MS0024", format!("the policy {} is not supported by this version yet", quote(name)))
-            }
+            true if FUTURE_FAMILIES.iter().any(|family| name.starts_with(family)) => Diagnostic::error(
+                "MS0024",
+                format!("the policy {} is not supported by this version yet", quote(name)),
+            ),
             true => Diagnostic::error("MS0022", format!("unknown policy {}", quote(name))),
             false => Diagnostic::error("MS0023", format!("unknown name {}", quote(name))),
         };
@@ -152,7 +153,11 @@ impl Diagnostics {
 
     pub(crate) fn not_supported_yet(&mut self, span: Span, key: &str) {
         let problem = Diagnostic::error("MS0024", format!("`{key}` is not supported by this version yet"));
-        self.push(problem.at(span, "").help("remove it, or make a version that has it run this scenario"));
+        self.push(
+            problem
+                .at(span, "")
+                .help("remove it, or make a version that has it run this scenario"),
+        );
     }
 
     pub(crate) fn mismatch(&mut self, span: Span, expected: &str, found: Option<&str>) {
@@ -202,13 +207,24 @@ impl Diagnostics {
     }
 
     pub(crate) fn variant_is_no_map(&mut self, span: Span, name: &str) {
-        let problem = Diagnostic::error("MS0033", format!("the variant {} must be a map, a part of the scenario", quote(name)));
-        self.push(problem.at(span, "").help(format!("write `{name}: {{}}` for the scenario as it is")));
+        let problem = Diagnostic::error(
+            "MS0033",
+            format!("the variant {} must be a map, a part of the scenario", quote(name)),
+        );
+        self.push(
+            problem
+                .at(span, "")
+                .help(format!("write `{name}: {{}}` for the scenario as it is")),
+        );
     }
 
     pub(crate) fn variant_cannot_change(&mut self, span: Span, key: &str) {
         let problem = Diagnostic::error("MS0034", format!("a variant cannot change `{key}`"));
-        self.push(problem.at(span, "all variants have it in common").help("change it for all: at the top, or by `--set`"));
+        self.push(
+            problem
+                .at(span, "all variants have it in common")
+                .help("change it for all: at the top, or by `--set`"),
+        );
     }
 
     pub(crate) fn unknown_variant(&mut self, span: Span, name: &str, known: &[&str]) {
@@ -219,7 +235,11 @@ impl Diagnostics {
 
     pub(crate) fn variants_are_no_map(&mut self, span: Span) {
         let problem = Diagnostic::error("MS0036", "`variants` must be a map from names to parts of the scenario");
-        self.push(problem.at(span, "").help("for example `variants: {base: {}, slow: {mesh: {timeout: 5s}}}`"));
+        self.push(
+            problem
+                .at(span, "")
+                .help("for example `variants: {base: {}, slow: {mesh: {timeout: 5s}}}`"),
+        );
     }
 }
 
@@ -227,7 +247,11 @@ impl Diagnostics {
 impl Diagnostics {
     pub(crate) fn bad_name(&mut self, span: Span, what: &str, name: &str, allowed: &str) {
         let problem = Diagnostic::error("MS0040", format!("{} cannot be the name of {what}", quote(name)));
-        self.push(problem.at(span, "").help(format!("a name is made of {allowed}, and begins with a letter or digit")));
+        self.push(
+            problem
+                .at(span, "")
+                .help(format!("a name is made of {allowed}, and begins with a letter or digit")),
+        );
     }
 
     pub(crate) fn duplicate_name(&mut self, span: Span, first: Span, what: &str, name: &str) {
@@ -238,7 +262,11 @@ impl Diagnostics {
     pub(crate) fn not_an_operation(&mut self, span: Span, text: &str, services: &[&str]) {
         let problem = Diagnostic::error("MS0042", format!("{} names no operation", quote(text)));
         let example = services.first().copied().unwrap_or("service");
-        self.push(problem.at(span, "").help(format!("write it as `service/operation`, such as `{example}/…`")));
+        self.push(
+            problem
+                .at(span, "")
+                .help(format!("write it as `service/operation`, such as `{example}/…`")),
+        );
     }
 
     pub(crate) fn unknown_service(&mut self, span: Span, name: &str, known: &[&str]) {
@@ -264,7 +292,11 @@ impl Diagnostics {
 
     pub(crate) fn not_an_endpoint(&mut self, span: Span, text: &str) {
         let problem = Diagnostic::error("MS0046", format!("{} names no endpoint", quote(text)));
-        self.push(problem.at(span, "").help("write it as `service/endpoint`, such as `catalog/catalog-0`"));
+        self.push(
+            problem
+                .at(span, "")
+                .help("write it as `service/endpoint`, such as `catalog/catalog-0`"),
+        );
     }
 
     pub(crate) fn unknown_endpoint(&mut self, span: Span, service: &str, name: &str, known: &[&str]) {
@@ -351,13 +383,23 @@ pub(crate) struct Size {
 /// Size.
 impl Diagnostics {
     pub(crate) fn too_large(&mut self, size: &Size) {
-        let problem = Diagnostic::error("MS0070", format!("this scenario is very large: {}; the limit is {}", size.what, size.limit));
-        self.push(problem.note(&size.estimate).help("make it smaller, or run it all the same with `--force`"));
+        let problem = Diagnostic::error(
+            "MS0070",
+            format!("this scenario is very large: {}; the limit is {}", size.what, size.limit),
+        );
+        self.push(
+            problem
+                .note(&size.estimate)
+                .help("make it smaller, or run it all the same with `--force`"),
+        );
     }
 
     /// Beyond what can be represented or what any machine holds: `--force` does not help.
     pub(crate) fn impossible_size(&mut self, span: Option<Span>, size: &Size) {
-        let mut problem = Diagnostic::error("MS0071", format!("this scenario is too large: {}; the limit is {}", size.what, size.limit));
+        let mut problem = Diagnostic::error(
+            "MS0071",
+            format!("this scenario is too large: {}; the limit is {}", size.what, size.limit),
+        );
         if let Some(span) = span {
             problem = problem.at(span, "");
         }

@@ -87,7 +87,9 @@ pub struct Document {
 
 /// The JSON Schema (draft 2020-12) of a scenario file.
 pub fn json_schema() -> Schema {
-    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Document>();
+    let mut schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<Document>();
     close_objects(schema.as_object_mut().expect("a struct's schema is an object"));
     schema
 }

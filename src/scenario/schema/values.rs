@@ -126,7 +126,9 @@ impl Bandwidth {
         if bits_per_second > 0.0 && bits_per_second <= 1e18 {
             return Ok(Bandwidth { bits_per_second });
         }
-        Err(format!("a bandwidth must be more than 0 and at most `1000000Tbps`, not `{trimmed}`"))
+        Err(format!(
+            "a bandwidth must be more than 0 and at most `1000000Tbps`, not `{trimmed}`"
+        ))
     }
 }
 

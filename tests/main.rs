@@ -1,7 +1,12 @@
 //! All integration tests, as one binary: they link once.
 
+mod cli;
 mod conformance;
+mod determinism;
 mod policy;
 mod report;
+mod scenarios;
+mod swarm;
 mod synthetic;
+mod theory;
 mod tidy;

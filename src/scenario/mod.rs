@@ -1,9 +1,15 @@
 //! From text to [`Plan`]: a scenario is parsed, patched, given types, checked and compiled, and every problem is reported at once.
 //!
-//! The passes are listed in [`load`]. Nothing here runs a simulation; below this point a scenario cannot be wrong.
+//! The passes are listed in `load.rs`. Nothing here runs a simulation; below this point a scenario cannot be wrong.
 
+mod check;
+mod compile;
 mod decode;
 pub mod diagnostic;
+mod estimate;
+mod files;
+mod load;
+mod names;
 mod patch;
 pub mod schema;
 mod source;
@@ -12,6 +18,7 @@ mod tree;
 use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use load::load;
 pub use source::{Source, Span, TEXT_MAX};
 
 use crate::model::Plan;
@@ -111,16 +118,8 @@ pub struct Estimate {
     pub calls: f64,
     /// Events of all cells.
     pub events: f64,
-    /// Bytes that the plans, one running cell and the results need.
+    /// Bytes that the plans and the results need.
     pub memory_bytes: f64,
-}
-
-/// Loads a scenario: as much of it as can be, and every problem with it. There is a scenario if and only if there are no errors.
-pub fn load(source: &Source, overrides: &Overrides) -> (Option<Scenario>, Diagnostics) {
-    let _ = overrides;
-    let mut diagnostics = Diagnostics::new();
-    let number = diagnostics.add_source(Arc::new(source.clone()));
-    let _tree = tree::parse(source, number, &mut diagnostics);
-    diagnostics.finish(1);
-    (None, diagnostics)
+    /// Bytes that one running cell needs besides, the largest of them.
+    pub cell_bytes: f64,
 }

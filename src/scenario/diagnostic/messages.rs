@@ -9,6 +9,9 @@ use crate::scenario::source::Span;
 /// Longer values are cut in messages.
 const SHOWN_MAX: usize = 60;
 
+/// Longer paths of calls are cut.
+const PATH_MAX: usize = 12;
+
 /// `text` in backticks, cut to a length that one can read.
 pub(crate) fn quote(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
@@ -17,24 +20,26 @@ pub(crate) fn quote(text: &str) -> String {
     }
 }
 
-/// `there is one with a similar name`, if there is.
+/// The name that was probably meant, if there is one.
 fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|meant| format!("did you mean `{meant}`?"))
 }
 
-/// All of a few names in one line.
-fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    match names.len() {
-        0 => "none".to_string(),
-        1..=40 => names.join(", "),
-        n => format!("{}, … ({n} in all)", names[..40].join(", ")),
-    }
+/// The nearest name, or all there are: `what` introduces them.
+fn similar_or_list<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> Option<String> {
+    let known: Vec<&str> = known.into_iter().collect();
+    similar(name, known.iter().copied()).or_else(|| Some(format!("{what}: {}", list(&known))))
 }
 
-/// The nearest name, or all there are.
-fn similar_or_list<'a>(name: &str, known: &[&'a str], what: &str) -> String {
-    similar(name, known.iter().copied()).unwrap_or_else(|| format!("{what}: {}", list(known.iter().copied())))
+/// All of a few names in one line.
+fn list(names: &[&str]) -> String {
+    const LISTED_MAX: usize = 40;
+    let listed: Vec<String> = names.iter().take(LISTED_MAX).map(|name| format!("`{name}`")).collect();
+    match names.len() {
+        0 => "none".to_string(),
+        n if n > LISTED_MAX => format!("{}, … ({n} in all)", listed.join(", ")),
+        _ => listed.join(", "),
+    }
 }
 
 /// Files.
@@ -71,7 +76,9 @@ impl Diagnostics {
         let text = &source.text()[source.line_start(line)..source.line_start(line + 1)];
         let indented_by_tab = text.trim_start_matches(' ').starts_with('\t');
         let problem = Diagnostic::error("MS0010", format!("this is not YAML: {info}")).at(span, "here");
-        self.push(problem.maybe_help(indented_by_tab.then(|| "indent by spaces: YAML allows no tabs there".to_string())));
+        self.push_with(problem, || {
+            indented_by_tab.then(|| "indent by spaces: YAML allows no tabs there".to_string())
+        });
     }
 
     pub(crate) fn several_documents(&mut self, span: Span) {
@@ -126,20 +133,21 @@ const FUTURE_FAMILIES: [&str; 5] = ["grpc/", "finagle/", "nginx/", "haproxy/", "
 impl Diagnostics {
     pub(crate) fn unknown_key(&mut self, span: Span, key: &str, known: &[&str]) {
         let problem = Diagnostic::error("MS0020", format!("unknown key {}", quote(key)));
-        let help = similar_or_list(key, known, "the keys here are");
-        self.push(problem.at(span, "nothing has this name here").help(help));
+        self.push_with(problem.at(span, "nothing has this name here"), || {
+            similar_or_list(key, known.iter().copied(), "the keys here are")
+        });
     }
 
     pub(crate) fn missing_key(&mut self, span: Span, key: &str) {
         let problem = Diagnostic::error("MS0021", format!("the key `{key}` is missing"));
-        let help = (key == "apiVersion").then(|| "begin the file with `apiVersion: meshsim/v1`".to_string());
-        self.push(problem.at(span, format!("needs `{key}`")).maybe_help(help));
+        let help = || (key == "apiVersion").then(|| "begin the file with `apiVersion: meshsim/v1`".to_string());
+        self.push_with(problem.at(span, format!("needs `{key}`")), help);
     }
 
     /// An unknown policy, distribution, arrival process or word of a list.
     pub(crate) fn unknown_choice(&mut self, span: Span, name: &str, known: &[&str]) {
         let is_policy = known.iter().all(|known| known.contains('/'));
-        let help = similar_or_list(name, known, "there are");
+        let help = || similar_or_list(name, known.iter().copied(), "there are");
         let problem = match is_policy {
             true if FUTURE_FAMILIES.iter().any(|family| name.starts_with(family)) => Diagnostic::error(
                 "MS0024",
@@ -148,7 +156,7 @@ impl Diagnostics {
             true => Diagnostic::error("MS0022", format!("unknown policy {}", quote(name))),
             false => Diagnostic::error("MS0023", format!("unknown name {}", quote(name))),
         };
-        self.push(problem.at(span, "").help(help));
+        self.push_with(problem.at(span, ""), help);
     }
 
     pub(crate) fn not_supported_yet(&mut self, span: Span, key: &str) {
@@ -156,7 +164,7 @@ impl Diagnostics {
         self.push(
             problem
                 .at(span, "")
-                .help("remove it, or make a version that has it run this scenario"),
+                .help("remove it, or run the scenario with a version that has it"),
         );
     }
 
@@ -229,8 +237,9 @@ impl Diagnostics {
 
     pub(crate) fn unknown_variant(&mut self, span: Span, name: &str, known: &[&str]) {
         let problem = Diagnostic::error("MS0035", format!("there is no variant {}", quote(name)));
-        let help = similar_or_list(name, known, "the variants are");
-        self.push(problem.at(span, "").help(help));
+        self.push_with(problem.at(span, ""), || {
+            similar_or_list(name, known.iter().copied(), "the variants are")
+        });
     }
 
     pub(crate) fn variants_are_no_map(&mut self, span: Span) {
@@ -259,35 +268,41 @@ impl Diagnostics {
         self.push(problem.at(span, "again here").at(first, "first here"));
     }
 
-    pub(crate) fn not_an_operation(&mut self, span: Span, text: &str, services: &[&str]) {
+    pub(crate) fn not_an_operation(&mut self, span: Span, text: &str) {
         let problem = Diagnostic::error("MS0042", format!("{} names no operation", quote(text)));
-        let example = services.first().copied().unwrap_or("service");
         self.push(
             problem
                 .at(span, "")
-                .help(format!("write it as `service/operation`, such as `{example}/…`")),
+                .help("write it as `service/operation`, such as `catalog/list`"),
         );
     }
 
-    pub(crate) fn unknown_service(&mut self, span: Span, name: &str, known: &[&str]) {
+    pub(crate) fn unknown_service<'a>(&mut self, span: Span, name: &str, known: impl IntoIterator<Item = &'a str>) {
         let problem = Diagnostic::error("MS0043", format!("there is no service {}", quote(name)));
-        let help = similar_or_list(name, known, "the services are");
-        self.push(problem.at(span, "").help(help));
+        self.push_with(problem.at(span, ""), || similar_or_list(name, known, "the services are"));
     }
 
-    pub(crate) fn unknown_operation(&mut self, span: Span, service: &str, name: &str, known: &[&str]) {
+    pub(crate) fn unknown_operation<'a>(
+        &mut self,
+        span: Span,
+        service: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) {
         let message = format!("the service {} has no operation {}", quote(service), quote(name));
-        let help = similar_or_list(name, known, "its operations are");
-        self.push(Diagnostic::error("MS0044", message).at(span, "").help(help));
+        self.push_with(Diagnostic::error("MS0044", message).at(span, ""), || {
+            similar_or_list(name, known, "its operations are")
+        });
     }
 
-    pub(crate) fn unknown_zone(&mut self, span: Span, name: &str, known: &[&str]) {
+    pub(crate) fn unknown_zone<'a>(&mut self, span: Span, name: &str, known: impl IntoIterator<Item = &'a str>) {
         let problem = Diagnostic::error("MS0045", format!("there is no zone {}", quote(name)));
-        let help = match known {
-            [] => "the scenario has no zones: list them in `topology.zones`".to_string(),
-            _ => similar_or_list(name, known, "the zones are"),
+        let mut known = known.into_iter().peekable();
+        let help = || match known.peek() {
+            None => Some("the scenario has no zones: list them in `topology.zones`".to_string()),
+            Some(_) => similar_or_list(name, known, "the zones are"),
         };
-        self.push(problem.at(span, "").help(help));
+        self.push_with(problem.at(span, ""), help);
     }
 
     pub(crate) fn not_an_endpoint(&mut self, span: Span, text: &str) {
@@ -299,21 +314,32 @@ impl Diagnostics {
         );
     }
 
-    pub(crate) fn unknown_endpoint(&mut self, span: Span, service: &str, name: &str, known: &[&str]) {
+    pub(crate) fn unknown_endpoint<'a>(
+        &mut self,
+        span: Span,
+        service: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) {
         let message = format!("the service {} has no endpoint {}", quote(service), quote(name));
-        let help = similar_or_list(name, known, "its endpoints are");
-        self.push(Diagnostic::error("MS0047", message).at(span, "").help(help));
+        self.push_with(Diagnostic::error("MS0047", message).at(span, ""), || {
+            similar_or_list(name, known, "its endpoints are")
+        });
     }
 
     /// `path` holds the operations and the places of the calls from each to the next, the last calling the first again.
     pub(crate) fn endless_calls(&mut self, path: &[(String, Span)]) {
         let names: Vec<&str> = path.iter().map(|(name, _)| name.as_str()).collect();
-        let message = format!("these calls never end: {} -> {}", names.join(" -> "), names[0]);
+        let shown = match names.len() {
+            ..=PATH_MAX => names.join(" -> "),
+            n => format!("{} -> … ({n} in all)", names[..PATH_MAX].join(" -> ")),
+        };
+        let message = format!("these calls never end: {shown} -> {}", names[0]);
         let mut problem = Diagnostic::error("MS0048", message);
         // The call that closes the cycle is where it is noticed.
         let (last, before) = path.split_last().expect("a cycle has at least one call");
         problem = problem.at(last.1, format!("calls {} again", quote(names[0])));
-        for ((_, span), next) in before.iter().zip(&names[1..]).take(8) {
+        for ((_, span), next) in before.iter().zip(&names[1..]).take(PATH_MAX) {
             problem = problem.at(*span, format!("calls {}", quote(next)));
         }
         self.push(problem.help("a request must come to an end: break the cycle, even where a call is only probable"));
@@ -367,6 +393,22 @@ impl Diagnostics {
     pub(crate) fn faults_collide(&mut self, span: Span, first: Span) {
         let message = "two faults of one kind begin at one instant with the same endpoint, so that one would hide the other";
         self.push(Diagnostic::error("MS0063", message).at(span, "this").at(first, "and this"));
+    }
+}
+
+impl Diagnostics {
+    pub(crate) fn timeless_loop(&mut self, span: Span) {
+        let message = "time stands still: users who do not think call an operation that takes no time, over and over";
+        self.push(
+            Diagnostic::error("MS0064", message)
+                .at(span, "")
+                .help("give `think` or the operation's `work` a duration"),
+        );
+    }
+
+    pub(crate) fn too_many_variants(&mut self, span: Span, count: usize, limit: usize) {
+        let message = format!("there are {count} variants; the limit is {limit}");
+        self.push(Diagnostic::error("MS0065", message).at(span, ""));
     }
 }
 

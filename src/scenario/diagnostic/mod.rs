@@ -16,7 +16,7 @@ pub(crate) use messages::{Size, quote};
 pub(crate) use nearest::nearest;
 
 /// More problems than anyone reads; the rest are only counted.
-const KEPT_MAX: usize = 1000;
+const KEPT_MAX: usize = 200;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,15 +91,6 @@ impl Diagnostic {
         self
     }
 
-    /// Adds a line of help if there is one.
-    #[must_use]
-    pub(crate) fn maybe_help(self, text: Option<String>) -> Diagnostic {
-        match text {
-            Some(text) => self.help(text),
-            None => self,
-        }
-    }
-
     /// Adds a remark.
     #[must_use]
     pub(crate) fn note(mut self, text: impl Into<String>) -> Diagnostic {
@@ -156,7 +147,12 @@ impl Diagnostics {
     }
 
     /// Adds a problem, unless it is known; then it is noted that one more variant has it.
-    pub(crate) fn push(&mut self, mut problem: Diagnostic) {
+    pub(crate) fn push(&mut self, problem: Diagnostic) {
+        self.push_with(problem, || None);
+    }
+
+    /// As [`Diagnostics::push`], with a line of help that is not worked out in vain: looking for similar names takes time.
+    pub(crate) fn push_with(&mut self, mut problem: Diagnostic, help: impl FnOnce() -> Option<String>) {
         let place = problem.labels.first().map(|label| label.span);
         let key = (place, problem.code, problem.message.clone());
         if let Some(&at) = self.seen.get(&key) {
@@ -168,6 +164,7 @@ impl Diagnostics {
             self.dropped += usize::from(problem.severity == Severity::Error);
             return;
         }
+        problem.helps.extend(help());
         problem.variants.extend(self.variant.clone());
         self.seen.insert(key, self.items.len());
         self.items.push(problem);

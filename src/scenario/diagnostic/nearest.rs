@@ -1,5 +1,7 @@
 //! The name that a misspelt one was probably meant to be.
 
+/// More candidates than this are not looked at: an error must not cost more than the rest of the load.
+const CANDIDATES_MAX: usize = 2000;
 /// Longer names are not compared: the distance costs the product of the lengths.
 const LENGTH_MAX: usize = 64;
 
@@ -9,10 +11,11 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         return None;
     }
     let written = fold(name);
-    let scored = candidates.into_iter().filter(|candidate| candidate.len() <= LENGTH_MAX);
-    let best = scored
-        .map(|candidate| (distance(&written, &fold(candidate)), candidate))
-        .min()?;
+    let candidates = candidates.into_iter().take(CANDIDATES_MAX);
+    let scored = candidates
+        .filter(|candidate| candidate.len() <= LENGTH_MAX)
+        .map(|candidate| (distance(&written, &fold(candidate)), candidate));
+    let best = scored.min()?;
     let allowed = written.chars().count().max(3) / 3;
     (best.0 <= allowed).then_some(best.1)
 }

@@ -1,0 +1,214 @@
+//! Is every value one that it may be? What a policy or a distribution says of its own options is asked of it.
+
+use super::{clients as readable_clients, each_step, given, services as readable_services};
+use crate::random::{ArrivalConfig, DistributionConfig, Unit};
+use crate::scenario::decode::Field;
+use crate::scenario::diagnostic::Diagnostics;
+use crate::scenario::names::Index;
+use crate::scenario::schema::client::KeySource;
+use crate::scenario::schema::mesh::Mesh;
+use crate::scenario::schema::topology::{Arm, Fail, Service};
+use crate::scenario::schema::values::{Inherited, Limit};
+use crate::scenario::schema::{API_VERSION, Document};
+use crate::scenario::source::Span;
+use crate::time::Duration;
+
+pub(super) fn version(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
+    if let Some(version) = document.api_version.get()
+        && version != API_VERSION
+    {
+        diagnostics.wrong_version(document.api_version.span, version, API_VERSION);
+    }
+}
+
+fn at_least_one(field: &Option<Field<u32>>, key: &str, diagnostics: &mut Diagnostics) {
+    if let Some((0, span)) = given(field) {
+        diagnostics.out_of_range(span, key, "at least 1");
+    }
+}
+
+fn longer_than_zero(field: &Option<Field<Duration>>, key: &str, diagnostics: &mut Diagnostics) {
+    if let Some((&Duration::ZERO, span)) = given(field) {
+        diagnostics.out_of_range(span, key, "longer than 0");
+    }
+}
+
+/// `NaN` is not positive either.
+fn positive(field: &Option<Field<f64>>, key: &str, diagnostics: &mut Diagnostics) {
+    if let Some((&value, span)) = given(field)
+        && !(value > 0.0 && value <= 1e9)
+    {
+        diagnostics.out_of_range(span, key, "above 0 and at most 1000000000");
+    }
+}
+
+fn distribution(field: &Option<Field<DistributionConfig>>, unit: Unit, diagnostics: &mut Diagnostics) {
+    if let Some((config, span)) = given(field)
+        && let Err(problem) = config.check(unit)
+    {
+        diagnostics.bad_value(span, &problem);
+    }
+}
+
+fn fail(field: &Option<Field<Fail>>, diagnostics: &mut Diagnostics) {
+    if let Some((fail, span)) = given(field)
+        && !(400..600).contains(&fail.status)
+    {
+        diagnostics.out_of_range(span, "status", "an HTTP status from 400 to 599");
+    }
+}
+
+pub(super) fn run(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
+    at_least_one(&document.replications, "replications", diagnostics);
+    longer_than_zero(&Some(document.duration.clone()), "duration", diagnostics);
+}
+
+pub(super) fn network(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
+    let network = document.topology.get().and_then(|topology| given(&topology.network));
+    let Some((network, _)) = network else { return };
+    distribution(&network.same_zone, Unit::Duration, diagnostics);
+    distribution(&network.cross_zone, Unit::Duration, diagnostics);
+    longer_than_zero(&network.retransmission_timeout, "retransmission_timeout", diagnostics);
+    let links = given(&network.links)
+        .into_iter()
+        .flat_map(|(links, _)| links)
+        .filter_map(Field::get);
+    let mut losses = vec![&network.loss];
+    for link in links {
+        distribution(&link.latency, Unit::Duration, diagnostics);
+        losses.push(&link.loss);
+    }
+    for (loss, span) in losses.into_iter().filter_map(given) {
+        if loss.value() >= 1.0 {
+            diagnostics.out_of_range(span, "loss", "below 100%, or nothing ever arrives");
+        }
+    }
+}
+
+pub(super) fn services(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
+    for (_, service) in readable_services(document) {
+        at_least_one(&service.replicas, "replicas", diagnostics);
+        at_least_one(&service.cores, "cores", diagnostics);
+        if let Some((Limit::Number(0), span)) = given(&service.concurrency) {
+            diagnostics.out_of_range(span, "concurrency", "at least 1, or `unlimited`");
+        }
+        if let Some((queue, _)) = given(&service.queue) {
+            longer_than_zero(&queue.timeout, "timeout", diagnostics);
+        }
+        endpoints(service, diagnostics);
+    }
+}
+
+fn endpoints(service: &Service, diagnostics: &mut Diagnostics) {
+    let endpoints = given(&service.endpoints).map_or(&[][..], |(endpoints, _)| endpoints);
+    for endpoint in endpoints.iter().filter_map(Field::get) {
+        at_least_one(&endpoint.weight, "weight", diagnostics);
+        positive(&endpoint.speed, "speed", diagnostics);
+        fail(&endpoint.fail, diagnostics);
+        if let Some((address, span)) = given(&endpoint.address)
+            && address.is_empty()
+        {
+            diagnostics.out_of_range(span, "address", "an address such as `10.0.0.1:8080`");
+        }
+    }
+}
+
+pub(super) fn steps(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
+    each_step(document, &mut |step, _| {
+        distribution(&step.work, Unit::Duration, diagnostics);
+        distribution(&step.request_size, Unit::Size, diagnostics);
+        distribution(&step.response_size, Unit::Size, diagnostics);
+        at_least_one(&step.repeat, "repeat", diagnostics);
+        fail(&step.fail, diagnostics);
+        for arm in given(&step.choose)
+            .into_iter()
+            .flat_map(|(arms, _)| arms)
+            .filter_map(Field::get)
+        {
+            arm_weight(arm, diagnostics);
+        }
+    });
+}
+
+fn arm_weight(arm: &Arm, diagnostics: &mut Diagnostics) {
+    if let Some((&weight, span)) = given(&arm.weight)
+        && !(0.0..=1e9).contains(&weight)
+    {
+        diagnostics.out_of_range(span, "weight", "from 0 to 1000000000");
+    }
+}
+
+pub(super) fn clients(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
+    for (_, client) in readable_clients(document) {
+        at_least_one(&client.callers, "callers", diagnostics);
+        distribution(&client.request_size, Unit::Size, diagnostics);
+        distribution(&client.response_size, Unit::Size, diagnostics);
+        arrivals(&client.arrivals, diagnostics);
+        if let Some((key, span)) = given(&client.key) {
+            keys(key, span, diagnostics);
+        }
+    }
+}
+
+fn arrivals(field: &Field<ArrivalConfig>, diagnostics: &mut Diagnostics) {
+    if let Some(config) = field.get()
+        && let Err(problem) = config.check()
+    {
+        diagnostics.bad_value(field.span, &problem);
+    }
+}
+
+fn keys(key: &KeySource, span: Span, diagnostics: &mut Diagnostics) {
+    let count = match key {
+        KeySource::Uniform(uniform) => uniform.keys,
+        KeySource::Zipf(zipf) => zipf.keys,
+        KeySource::Fixed(_) => 1,
+    };
+    if count == 0 {
+        diagnostics.out_of_range(span, "keys", "at least 1");
+    }
+    if let KeySource::Zipf(zipf) = key
+        && !(0.0..=100.0).contains(&zipf.s)
+    {
+        diagnostics.out_of_range(span, "s", "from 0 to 100");
+    }
+}
+
+pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
+    let mut check = |mesh: &Option<Field<Mesh>>| {
+        let Some((mesh, _)) = given(mesh) else { return };
+        if let Inherited::Set(field) = &mesh.retry
+            && let Some(Err(problem)) = field.get().map(|retry| retry.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
+        if let Some((pool, _)) = mesh.connection_pool.set().and_then(|field| Some((field.get()?, field.span))) {
+            longer_than_zero(&pool.idle_timeout, "idle_timeout", diagnostics);
+        }
+    };
+    check(&document.mesh);
+    for (_, service) in readable_services(document) {
+        check(&service.mesh);
+    }
+    each_step(document, &mut |step, _| check(&step.mesh));
+}
+
+pub(super) fn faults(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
+    for fault in given(&document.faults)
+        .into_iter()
+        .flat_map(|(faults, _)| faults)
+        .filter_map(Field::get)
+    {
+        longer_than_zero(&fault.lasts, "for", diagnostics);
+        if let Some((slow, _)) = given(&fault.slow) {
+            positive(&slow.factor, "factor", diagnostics);
+            distribution(&slow.add, Unit::Duration, diagnostics);
+        }
+        let share = fault.target().and_then(|target| target.share);
+        if let Some(field) = share
+            && field.get().is_some_and(|share| share.value() == 0.0)
+        {
+            diagnostics.out_of_range(field.span, "share", "above 0");
+        }
+    }
+}

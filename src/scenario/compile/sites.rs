@@ -1,0 +1,174 @@
+//! Where calls are made: sites, edges and clusters, with what `mesh` says of each call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::value::{Error, StrDeserializer};
+
+use super::{Compiler, value};
+use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, SitePlan};
+use crate::policy::{ClusterConfig, balancer, retry};
+use crate::random::DistributionConfig;
+use crate::scenario::decode::Field;
+use crate::scenario::schema::mesh::{ConnectionPool, Mesh, Protocol};
+use crate::scenario::schema::values::Inherited;
+use crate::time::Duration;
+
+/// The balancer of a mesh that names none: Envoy's default.
+const DEFAULT_BALANCER: &str = "envoy/round_robin";
+/// Envoy's default of `idle_timeout` (HttpProtocolOptions).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// What is known of edges and clusters while the plan grows.
+#[derive(Default)]
+pub(super) struct Sites {
+    edges: BTreeMap<(OwnerKey, u32), u32>,
+    /// The clusters of an owner towards a service: one for each configuration.
+    clusters: BTreeMap<(OwnerKey, u32), Vec<u32>>,
+}
+
+type OwnerKey = (bool, u32);
+
+fn key(owner: Owner) -> OwnerKey {
+    match owner {
+        Owner::Client(number) => (false, number),
+        Owner::Service(number) => (true, number),
+    }
+}
+
+/// One call as it is written.
+pub(super) struct Call<'s> {
+    pub(super) owner: Owner,
+    /// `service/operation`.
+    pub(super) path: &'s Field<String>,
+    /// The `mesh` of the steps around the call and of its own, the outermost first.
+    pub(super) meshes: &'s [&'s Mesh],
+    /// The limit of a client besides that of `mesh`.
+    pub(super) timeout: Option<Duration>,
+    pub(super) request_size: &'s Option<Field<DistributionConfig>>,
+    pub(super) response_size: &'s Option<Field<DistributionConfig>>,
+}
+
+/// What holds for one call once all levels have had their say.
+struct Policy<'s> {
+    balancer: Option<&'s balancer::Config>,
+    timeout: Option<Duration>,
+    retry: Option<&'s retry::Options>,
+    pool: Option<&'s ConnectionPool>,
+}
+
+impl<'s> Policy<'s> {
+    /// `levels` from the outermost to the innermost.
+    fn of(levels: impl Iterator<Item = &'s Mesh>) -> Policy<'s> {
+        let mut policy = Policy {
+            balancer: None,
+            timeout: None,
+            retry: None,
+            pool: None,
+        };
+        for mesh in levels {
+            policy.balancer = inherit(&mesh.balancer, policy.balancer);
+            policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
+            policy.retry = inherit(&mesh.retry, policy.retry);
+            policy.pool = inherit(&mesh.connection_pool, policy.pool);
+        }
+        policy
+    }
+
+    fn config(&self) -> ClusterConfig {
+        let default = || balancer::Config::deserialize(StrDeserializer::<Error>::new(DEFAULT_BALANCER));
+        ClusterConfig {
+            balancer: match self.balancer {
+                Some(balancer) => balancer.clone(),
+                None => default().expect("the default balancer is registered"),
+            },
+            retry: self.retry.filter(|retry| retry.num_retries > 0).cloned(),
+        }
+    }
+
+    fn connections(&self) -> ConnectionPlan {
+        let Some(pool) = self.pool else { return ConnectionPlan::Warm };
+        ConnectionPlan::Pooled {
+            protocol: match value(&pool.protocol) {
+                Some(Protocol::Http1) => plan::Protocol::Http1,
+                Some(Protocol::Http2) | None => plan::Protocol::Http2,
+            },
+            idle_timeout: value(&pool.idle_timeout).copied().unwrap_or(IDLE_TIMEOUT),
+        }
+    }
+}
+
+fn inherit<'s, T>(setting: &'s Inherited<Field<T>>, outer: Option<&'s T>) -> Option<&'s T> {
+    match setting {
+        Inherited::Unset => outer,
+        Inherited::Off => None,
+        Inherited::Set(field) => Some(field.checked()),
+    }
+}
+
+/// As in Envoy, a timeout of 0 is none.
+fn limit(timeout: Option<Duration>) -> Duration {
+    timeout.filter(|&timeout| timeout > Duration::ZERO).unwrap_or(Duration::MAX)
+}
+
+impl Compiler<'_, '_> {
+    /// Adds a place that calls are made from.
+    pub(super) fn site(&mut self, call: &Call<'_>) -> u32 {
+        let target = self.index.operation(call.path.checked()).expect("the call's target exists");
+        let service = &self.plan.services[target.service];
+        let operation = service.first_operation + target.operation as u32;
+        let (_, upstream) = &self.topology().services.checked().0[target.service];
+        let document = self.document;
+        let levels = value(&document.mesh).into_iter().chain(value(&upstream.checked().mesh));
+        let policy = Policy::of(levels.chain(call.meshes.iter().copied()));
+        let cluster = self.cluster(call.owner, target.service as u32, &policy);
+        let edge = self.edge(call.owner, operation, call.path.checked());
+        let (request_size, response_size) = (self.size(call.request_size), self.size(call.response_size));
+        self.plan.sites.push(SitePlan {
+            operation,
+            edge,
+            cluster,
+            timeout: limit(policy.timeout).min(limit(call.timeout)),
+            per_try_timeout: limit(policy.retry.and_then(|retry| retry.per_try_timeout)),
+            request_size,
+            response_size,
+        });
+        self.plan.sites.len() as u32 - 1
+    }
+
+    fn edge(&mut self, owner: Owner, operation: u32, path: &str) -> u32 {
+        let next = self.plan.edges.len() as u32;
+        let edge = *self.sites.edges.entry((key(owner), operation)).or_insert(next);
+        if edge == next {
+            self.plan.edges.push(EdgePlan { from: owner, operation });
+            let name = match owner {
+                Owner::Client(number) => &self.names.clients[number as usize],
+                Owner::Service(number) => &self.names.services[number as usize],
+            };
+            self.names.edges.push(format!("{name}->{path}"));
+        }
+        edge
+    }
+
+    fn cluster(&mut self, owner: Owner, service: u32, policy: &Policy<'_>) -> u32 {
+        let (config, connections) = (policy.config(), policy.connections());
+        let next = self.plan.clusters.len() as u32;
+        let known = self.sites.clusters.entry((key(owner), service)).or_default();
+        let equal = known.iter().find(|&&number| {
+            let other = &self.plan.clusters[number as usize];
+            other.connections == connections && *other.config == config
+        });
+        if let Some(&number) = equal {
+            return number;
+        }
+        known.push(next);
+        self.plan.clusters.push(ClusterPlan {
+            owner,
+            service,
+            config: Arc::new(config),
+            connections,
+        });
+        next
+    }
+}

@@ -3,7 +3,7 @@
 //! The policies are a library that a real proxy could run; everything else is a driver for them, or a way to describe,
 //! repeat, measure and show. `ARCHITECTURE.md` says where things are and what may depend on what.
 
-pub mod cli;
+pub mod engine;
 pub mod experiment;
 pub mod math;
 pub mod measure;

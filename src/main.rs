@@ -1,15 +1,17 @@
 //! The command line of meshsim: parse, run, print the error, exit.
 
+mod cli;
+
 use std::process::ExitCode;
 
 use clap::Parser;
-use meshsim::cli::{Cli, Exit};
+use cli::{Cli, Exit};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = cli.run().unwrap_or_else(|error| {
         // Whoever reads our output may stop reading: `meshsim … | head` is not an error.
-        if meshsim::cli::is_broken_pipe(&error) {
+        if cli::is_broken_pipe(&error) {
             return Exit::Success;
         }
         eprintln!("error: {error:#}");

@@ -51,10 +51,10 @@ impl Duration {
         Duration(secs * 1_000_000_000)
     }
 
-    /// The nearest whole number of nanoseconds; negative and NaN become zero, too large becomes [`Duration::MAX`].
+    /// The nearest whole number of nanoseconds; negative and NaN become zero, too large becomes 292 years.
     pub fn from_nanos_f64(nanos: f64) -> Duration {
-        // A cast from float saturates and sends NaN to zero.
-        Duration((nanos + 0.5) as u64)
+        // A cast from float saturates and sends NaN to zero; the one to a signed number is the cheaper.
+        Duration(((nanos + 0.5) as i64).max(0) as u64)
     }
 
     /// The nearest whole number of nanoseconds to `seconds`.

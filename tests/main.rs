@@ -1,4 +1,8 @@
-//! The integration tests, in one binary.
+//! All integration tests, as one binary: they link once.
 
+mod conformance;
+mod policy;
 mod report;
+mod scenario;
 mod synthetic;
+mod tidy;

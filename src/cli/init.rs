@@ -30,7 +30,8 @@ pub fn starter(name: &str) -> String {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let path = file(&args.name);
     let name = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
-    let is_proper = name.starts_with(|c: char| c.is_alphanumeric()) && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+    let is_proper =
+        name.starts_with(|c: char| c.is_alphanumeric()) && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
     if !is_proper {
         eprintln!("error: `{name}` cannot be the name of a scenario\nhelp: use letters, digits, `-`, `_` and `.`");
         return Ok(Exit::Usage);
@@ -38,7 +39,10 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut file = match std::fs::OpenOptions::new().write(true).create_new(true).open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            eprintln!("error: `{}` is there already\nhelp: choose another name, or remove it", path.display());
+            eprintln!(
+                "error: `{}` is there already\nhelp: choose another name, or remove it",
+                path.display()
+            );
             return Ok(Exit::Usage);
         }
         Err(error) => return Err(error).with_context(|| format!("cannot write `{}`", path.display())),

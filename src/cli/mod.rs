@@ -20,6 +20,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// What the process says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[expect(
+    dead_code,
+    reason = "the subcommands here can neither fail an expectation nor be interrupted"
+)]
 pub enum Exit {
     /// All well.
     Success = 0,

@@ -1,7 +1,7 @@
 //! The options that change a scenario from the command line, for all commands that load one.
 
-use crate::scenario::Overrides;
-use crate::time::Duration;
+use meshsim::scenario::Overrides;
+use meshsim::time::Duration;
 
 /// What the command line changes in a scenario.
 #[derive(clap::Args, Debug, Clone, Default)]

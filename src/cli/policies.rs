@@ -6,8 +6,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use crate::cli::Exit;
-use crate::policy::balancer::{ENTRIES, Entry};
-use crate::replay::setup::unknown_policy;
+use meshsim::policy::balancer::{ENTRIES, Entry};
+use meshsim::replay::setup::unknown_policy;
 
 /// Lists the policies, or the options of one
 #[derive(clap::Args, Debug)]

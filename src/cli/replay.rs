@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::cli::Exit;
-use crate::policy::ClusterConfig;
-use crate::replay::{self, Error, setup};
+use meshsim::policy::ClusterConfig;
+use meshsim::replay::{self, Error, setup};
 
 /// Drives one policy by a script of JSON lines and prints its decisions, one line each
 ///

@@ -1,7 +1,7 @@
 //! `meshsim schema`: the JSON Schema of a scenario file, for editors.
 
 use super::{Exit, print};
-use crate::scenario::schema::json_schema;
+use meshsim::scenario::schema::json_schema;
 
 /// The arguments.
 #[derive(clap::Args, Debug)]

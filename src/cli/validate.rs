@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::overrides::OverrideArgs;
 use super::{Exit, colored, print};
-use crate::scenario::{Diagnostics, Overrides, Scenario, Source, load};
+use meshsim::scenario::{Diagnostics, Overrides, Scenario, Source, load};
 
 /// The arguments.
 #[derive(clap::Args, Debug)]

@@ -71,6 +71,11 @@ impl<const B: u32> Histogram<B> {
         self.max = self.max.max(other.max);
     }
 
+    /// How many values are 0: small values have a bucket each.
+    pub fn zeros(&self) -> u64 {
+        self.octave(0).map_or(0, |counts| counts[0])
+    }
+
     /// How many values there are.
     pub fn count(&self) -> u64 {
         self.count

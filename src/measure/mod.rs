@@ -7,4 +7,4 @@ pub mod warmup;
 
 pub use confidence::{Estimate, Interval};
 pub use histogram::Histogram;
-pub use series::{Series, SeriesHistogram};
+pub use series::{Grid, Series, SeriesHistogram};

@@ -3,9 +3,10 @@
 use crate::measure::Histogram;
 use crate::time::{Duration, Time};
 
-/// A duration cut into buckets of equal width; the last may be shorter.
+/// A duration cut into buckets of equal width; the last may be shorter. Whoever records into several series of one grid
+/// finds the bucket once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Grid {
+pub struct Grid {
     duration: u64,
     interval: u64,
     buckets: usize,
@@ -16,7 +17,8 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(duration: Duration, interval: Duration) -> Grid {
+    /// `duration` in buckets of `interval`.
+    pub fn new(duration: Duration, interval: Duration) -> Grid {
         assert!(interval.0 > 0, "a bucket has a width");
         let shift = u64::BITS - (interval.0 - 1).leading_zeros();
         Grid {
@@ -34,6 +36,12 @@ impl Grid {
     #[inline]
     fn bucket(&self, nanos: u64) -> usize {
         (((u128::from(nanos) * u128::from(self.reciprocal)) >> 63) as u64 >> self.shift) as usize
+    }
+
+    /// The bucket of `at`; beyond the end, one that no series has.
+    #[inline]
+    pub fn find(&self, at: Time) -> usize {
+        if at.0 < self.duration { self.bucket(at.0) } else { usize::MAX }
     }
 
     fn width(&self, bucket: usize) -> Duration {
@@ -67,14 +75,27 @@ impl Series {
         }
     }
 
+    /// Adds `amount` to a bucket that [`Grid::find`] gave.
+    #[inline]
+    pub fn add_in(&mut self, bucket: usize, amount: u64) {
+        if let Some(sum) = self.sums.get_mut(bucket) {
+            *sum += amount;
+        }
+    }
+
     /// Adds to every bucket the nanoseconds that it shares with `from..to`.
     #[inline]
     pub fn add_overlap(&mut self, from: Time, to: Time) {
+        self.add_overlap_from(self.grid.find(from), from, to);
+    }
+
+    /// As [`Series::add_overlap`], given the bucket of `from`.
+    #[inline]
+    pub fn add_overlap_from(&mut self, first: usize, from: Time, to: Time) {
         let end = to.0.min(self.grid.duration);
         if from.0 >= end {
             return;
         }
-        let first = self.grid.bucket(from.0);
         if end - first as u64 * self.grid.interval <= self.grid.interval {
             self.sums[first] += end - from.0;
         } else {
@@ -139,6 +160,14 @@ impl SeriesHistogram {
     pub fn record(&mut self, at: Time, value: u64) {
         if at.0 < self.grid.duration {
             self.histograms[self.grid.bucket(at.0)].record(value);
+        }
+    }
+
+    /// Adds `value` to a bucket that [`Grid::find`] gave.
+    #[inline]
+    pub fn record_in(&mut self, bucket: usize, value: u64) {
+        if let Some(histogram) = self.histograms.get_mut(bucket) {
+            histogram.record(value);
         }
     }
 

@@ -1,7 +1,21 @@
 //! The mesh world.
 
+mod call;
+mod caller;
+mod client;
+mod endpoint;
+mod event;
+mod fault;
+mod network;
+mod observe;
+mod operation;
 pub mod plan;
+mod processor_sharing;
 pub mod result;
+mod table;
+mod task;
+mod timers;
+mod world;
 
 pub use plan::Plan;
 pub use result::RunResult;
@@ -32,6 +46,5 @@ pub enum Elision {
 
 /// Runs one cell: a pure function.
 pub fn run(plan: &Plan, options: RunOptions) -> RunResult {
-    let _ = (plan, options);
-    RunResult::default()
+    world::run(plan, options)
 }

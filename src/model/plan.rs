@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+pub use crate::policy::connection_pool::Protocol;
 use crate::policy::{ClusterConfig, EndpointInfo};
 use crate::random::{Arrival, Distribution};
 use crate::time::{Duration, Time};
@@ -343,15 +344,6 @@ pub enum ConnectionPlan {
         /// A connection without requests for this long is closed.
         idle_timeout: Duration,
     },
-}
-
-/// What a connection carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// One request at a time.
-    Http1,
-    /// Any number of requests: one connection per caller and endpoint.
-    Http2,
 }
 
 /// One client.

@@ -76,7 +76,7 @@ impl<'a> CandidateSet<'a> {
     }
 
     /// All members, in the order of the endpoint list.
-    pub fn iter(self) -> impl ExactSizeIterator<Item = EndpointIndex> + 'a {
+    pub fn iter(self) -> impl ExactSizeIterator<Item = EndpointIndex> + Clone + 'a {
         // The range ends at a u32, so its length fits.
         (0..self.len as usize).map(move |i| self.get(i as u32))
     }

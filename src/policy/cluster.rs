@@ -200,7 +200,8 @@ impl Cluster {
         }
     }
 
-    /// An endpoint of the upstream says that it is idle (for balancers with idle queues).
+    /// An endpoint of the upstream says that it is idle (for balancers with idle queues): when it has served its last request, and
+    /// once when it comes up.
     #[inline]
     pub fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
         self.balancer.on_idle(endpoint, now);

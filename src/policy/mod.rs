@@ -7,6 +7,7 @@
 pub mod balancer;
 pub mod candidates;
 mod cluster;
+pub mod connection_pool;
 mod endpoints;
 pub mod retry;
 

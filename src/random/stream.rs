@@ -89,7 +89,7 @@ impl Draws {
         mix(self.key, self.next)
     }
 
-    /// Uniform in the open interval (0, 1): the middle of one of 2^53 equal cells.
+    /// Uniform in the open interval (0, 1): the middle of one of 2^52 equal cells.
     #[inline]
     pub fn unit(&mut self) -> f64 {
         open_unit(self.next_u64())
@@ -98,7 +98,8 @@ impl Draws {
 
 #[inline]
 fn open_unit(bits: u64) -> f64 {
-    ((bits >> 11) as f64 + 0.5) * (1.0 / 9_007_199_254_740_992.0)
+    // 52 bits and the half fit a float's 53 digits: one bit more, and the last cell would round to 1.
+    ((bits >> 12) as f64 + 0.5) * (1.0 / 4_503_599_627_370_496.0)
 }
 
 /// A sequential generator with the same values on every platform and in every version.
@@ -163,5 +164,88 @@ impl Streams {
     /// A sequential generator for a purpose and what it belongs to.
     pub fn rng(&self, purpose: Purpose, owner: u64) -> Rng {
         Rng::new(self.key(purpose, owner).0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The expected words were computed by an independent program from the authors' definitions: xoshiro256++ seeded by SplitMix64
+    // (Blackman and Vigna), and the finalizer "moremur" (Evensen).
+
+    #[test]
+    fn the_generator_has_its_authors_values() {
+        let mut rng = Rng::new(42);
+        let words = [rng.next_u64(), rng.next_u64(), rng.next_u64()];
+        assert_eq!(words, [0xD076_4D4F_4476_689F, 0x519E_4174_576F_3791, 0xFBE0_7CFB_0C24_ED8C]);
+    }
+
+    #[test]
+    fn streams_have_fixed_first_draws() {
+        let mut draws = Streams::new(42, 0).key(Purpose::Work, 7).draws();
+        let words = [draws.next_u64(), draws.next_u64(), draws.next_u64()];
+        assert_eq!(words, [0x34D0_DBA1_A935_647C, 0x43C6_571A_5528_5568, 0xF397_75AF_A622_E1EC]);
+        let mut rng = Streams::new(42, 3).rng(Purpose::Arrivals, 0);
+        assert_eq!(
+            [rng.next_u64(), rng.next_u64()],
+            [0x6D9C_A4DD_C515_F5A5, 0xB82F_7D05_0124_B5C0]
+        );
+    }
+
+    #[test]
+    fn units_stay_within_the_open_interval() {
+        assert!(open_unit(0) > 0.0);
+        assert!(open_unit(u64::MAX) < 1.0);
+        assert_eq!(open_unit(u64::MAX), 1.0 - f64::EPSILON / 2.0);
+    }
+
+    /// Pearson's statistic of `cells` equally likely cells, as standard deviations from its mean.
+    fn chi_square(cells: usize, values: impl Iterator<Item = usize>) -> f64 {
+        let mut counts = vec![0_u32; cells];
+        values.for_each(|cell| counts[cell] += 1);
+        let expected = f64::from(counts.iter().sum::<u32>()) / cells as f64;
+        let statistic: f64 = counts
+            .iter()
+            .map(|&count| (f64::from(count) - expected) * (f64::from(count) - expected) / expected)
+            .sum();
+        (statistic - (cells - 1) as f64) / (2.0 * (cells - 1) as f64).sqrt()
+    }
+
+    #[test]
+    fn keyed_draws_are_uniform_and_unrelated() {
+        let streams = Streams::new(1, 0);
+        let request = |id: u64| streams.key(Purpose::Request, 0).with(id);
+        let n = 1 << 18;
+        for shift in [0, 8, 24, 40, 56] {
+            let byte = |bits: u64| (bits >> shift) as usize & 0xFF;
+            // The first draws of successive keys; successive draws of one key; the first draws of successive steps.
+            let across = chi_square(256, (0..n).map(|id| byte(request(id).draws().next_u64())));
+            let mut draws = request(9).draws();
+            let along = chi_square(256, (0..n).map(|_| byte(draws.next_u64())));
+            let steps = chi_square(256, (0..n).map(|step| byte(request(9).with(step).draws().next_u64())));
+            // Pairs of neighbours, for the upper four bits of each.
+            let pair = |a: u64, b: u64| byte(a) >> 4 << 4 | byte(b) >> 4;
+            let neighbours = (0..n).map(|id| pair(request(id).draws().next_u64(), request(id + 1).draws().next_u64()));
+            let pairs = chi_square(256, neighbours);
+            for z in [across, along, steps, pairs] {
+                assert!(z.abs() < 4.5, "bits {shift}..: {across} {along} {steps} {pairs}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_bit_of_a_key_changes_half_of_the_draw() {
+        for bit in 0..64 {
+            let changed: u32 = (0..1000).map(|id| (mix(id, 1) ^ mix(id ^ (1 << bit), 1)).count_ones()).sum();
+            let mean = f64::from(changed) / 1000.0;
+            assert!((mean - 32.0).abs() < 1.0, "bit {bit} changes {mean} bits");
+        }
+    }
+
+    #[test]
+    fn below_is_uniform() {
+        let mut rng = Rng::new(3);
+        assert!(chi_square(7, (0..70_000).map(|_| rng.below(7) as usize)).abs() < 4.5);
     }
 }

@@ -28,6 +28,8 @@ pub trait Balance: Clone {
     const SOURCE: &'static str;
     /// How its family makes candidates of endpoints.
     const RULES: Rules;
+    /// What it wants of a driver beside calls and their ends.
+    const WANTS: Wants = Wants::Nothing;
 
     /// A prototype for an upstream whose set numbers are below `set_count` when a caller first sees it.
     fn new(options: &Self::Options, set_count: usize) -> Self;
@@ -71,6 +73,17 @@ pub trait Balance: Clone {
     fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
         let _ = (endpoint, now);
     }
+}
+
+/// What a driver may leave out for balancers that do not want it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing more.
+    Nothing,
+    /// [`CallInfo::server_load`](crate::policy::CallInfo::server_load).
+    ServerLoad,
+    /// Calls of [`Cluster::on_idle`](crate::policy::Cluster::on_idle).
+    IdleReports,
 }
 
 /// What a balancer may know of the call.
@@ -150,6 +163,13 @@ macro_rules! registry {
             pub fn rules(&self) -> Rules {
                 match self {
                     $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::RULES,)*)*
+                }
+            }
+
+            /// What it wants of a driver beside calls and their ends.
+            pub fn wants(&self) -> Wants {
+                match self {
+                    $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::WANTS,)*)*
                 }
             }
 
@@ -244,5 +264,17 @@ registry! {
     research {
         jsq: ResearchJsq,
         jiq: ResearchJiq,
+    }
+}
+
+impl Config {
+    /// Whether the balancer reads [`crate::policy::CallInfo::server_load`].
+    pub fn reads_server_load(&self) -> bool {
+        self.wants() == Wants::ServerLoad
+    }
+
+    /// Whether the balancer wants [`crate::policy::Cluster::on_idle`] to be called.
+    pub fn wants_idle_reports(&self) -> bool {
+        self.wants() == Wants::IdleReports
     }
 }

@@ -77,7 +77,7 @@ fn standard(shape: f64, draws: &mut Draws) -> f64 {
     let d = shape - 1.0 / 3.0;
     let c = 1.0 / (9.0 * d).sqrt();
     loop {
-        let x = math::normal_quantile(draws.unit());
+        let x = math::normal_draw(draws.unit());
         let v = 1.0 + c * x;
         if v <= 0.0 {
             continue;

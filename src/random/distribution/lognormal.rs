@@ -55,7 +55,7 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
 
 #[inline]
 pub(super) fn sample(mu: f64, sigma: f64, draws: &mut Draws) -> f64 {
-    math::exp(mu + sigma * math::normal_quantile(draws.unit()))
+    math::exp(mu + sigma * math::normal_draw(draws.unit()))
 }
 
 pub(super) fn mean(mu: f64, sigma: f64) -> f64 {

@@ -30,17 +30,21 @@ struct Entry {
 const EPSILON: f64 = 1e-13;
 
 impl Schedule {
-    /// The schedule of the members of `set` as it stands after `picks` picks. Costs O(n log n), whatever `picks`.
-    pub fn with_picks(set: CandidateSet<'_>, picks: u32, weight: impl Fn(EndpointIndex) -> f64) -> Schedule {
-        let sum: f64 = set.iter().map(|endpoint| weight(endpoint) + EPSILON).sum();
-        let picks_per_weight = f64::from(picks) / sum;
+    /// The schedule of `endpoints` as it stands after `picks` picks. Costs O(n log n), whatever `picks`.
+    pub fn with_picks(
+        endpoints: impl ExactSizeIterator<Item = EndpointIndex> + Clone,
+        picks: u32,
+        weight: impl Fn(EndpointIndex) -> f64,
+    ) -> Schedule {
         let mut schedule = Schedule {
-            queue: BinaryHeap::with_capacity(set.len() as usize),
+            queue: BinaryHeap::with_capacity(endpoints.len()),
             now: 0.0,
             order: 0,
         };
+        let sum: f64 = endpoints.clone().map(|endpoint| weight(endpoint) + EPSILON).sum();
+        let picks_per_weight = f64::from(picks) / sum;
         let mut picked = 0;
-        for endpoint in set.iter() {
+        for endpoint in endpoints {
             let weight = weight(endpoint) + EPSILON;
             let mut count = (weight * f64::from(picks) / sum) as u32;
             if count > 0 && f64::from(count) / weight >= picks_per_weight {
@@ -102,7 +106,7 @@ impl Schedules {
     /// Begins anew for a set that changed; a set with equal weights needs no schedule.
     pub fn update(&mut self, set: CandidateSet<'_>, weight: impl Fn(EndpointIndex) -> f64) {
         let needed = set.len() > 1 && !set.has_equal_weights();
-        *self.by_set.of(set.number()) = needed.then(|| Box::new(Schedule::with_picks(set, self.picks, weight)));
+        *self.by_set.of(set.number()) = needed.then(|| Box::new(Schedule::with_picks(set.iter(), self.picks, weight)));
     }
 
     /// The next endpoint of `set`, which is not empty.
@@ -110,7 +114,7 @@ impl Schedules {
     pub fn pick(&mut self, set: CandidateSet<'_>, weight: impl Fn(EndpointIndex) -> f64) -> EndpointIndex {
         let schedule = self.by_set.of(set.number());
         schedule
-            .get_or_insert_with(|| Box::new(Schedule::with_picks(set, self.picks, &weight)))
+            .get_or_insert_with(|| Box::new(Schedule::with_picks(set.iter(), self.picks, &weight)))
             .pick(&weight)
     }
 }

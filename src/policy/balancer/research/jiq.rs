@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::balancer::{Balance, Hints};
+use crate::policy::balancer::{Balance, Hints, Wants};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints};
 use crate::random::Rng;
@@ -42,6 +42,7 @@ impl Balance for Balancer {
     const ABOUT: &'static str = "An endpoint that reported to be idle, else a random one";
     const SOURCE: &'static str = "Lu, Xie, Kliot, Geller, Larus and Greenberg, Performance Evaluation 68 (2011)";
     const RULES: Rules = Rules::Envoy;
+    const WANTS: Wants = Wants::IdleReports;
 
     fn new(_: &Options, _: usize) -> Balancer {
         Balancer::default()

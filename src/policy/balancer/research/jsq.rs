@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::balancer::common::{Sample, least};
-use crate::policy::balancer::{Balance, Hints};
+use crate::policy::balancer::{Balance, Hints, Wants};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints};
 use crate::random::Rng;
@@ -45,6 +45,7 @@ impl Balance for Balancer {
     const ABOUT: &'static str = "The shortest queue of all endpoints, or of d random ones; ties at random";
     const SOURCE: &'static str = "Winston 1977; Vvedenskaya, Dobrushin and Karpelevich 1996; Mitzenmacher 2001";
     const RULES: Rules = Rules::Envoy;
+    const WANTS: Wants = Wants::ServerLoad;
 
     fn new(options: &Options, _: usize) -> Balancer {
         Balancer {

@@ -1,0 +1,254 @@
+//! The life of a call: its attempts, its timeouts, its end.
+//!
+//! A call belongs to its caller; the task that an attempt makes at an endpoint is a row of its own, which may outlive it.
+
+use crate::engine::{Agenda, Sequence};
+use crate::model::event::Event;
+use crate::model::result::Failures;
+use crate::model::timers::{Link, Timer};
+use crate::model::world::{NIL, World};
+use crate::policy::{Answer, Outcome, Verdict};
+use crate::random::Key;
+use crate::time::Time;
+
+/// A call in flight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    /// All its draws follow from this.
+    pub id: Key,
+    /// The hash of the request's key; 0 with [`Call::keyed`] false: it has none.
+    pub hash: u64,
+    /// When it was opened (for a client's request: when the client intended to send it).
+    pub start: Time,
+    /// When the present attempt was sent.
+    pub sent: Time,
+    /// The number of the event that may act on it: the answer or the retry; [`Sequence::NONE`]: none is on its way.
+    pub wake: Sequence,
+    /// The overall and the per-try timer.
+    pub timers: [Link; 2],
+    /// Counts attempts and uses of this row, so that a task can tell whether anybody waits for it.
+    pub generation: u32,
+    /// The caller's cluster.
+    pub cluster: u32,
+    /// Where the present attempt went, within its service.
+    pub endpoint: u32,
+    /// Where it is made from; `NIL`: the row is free.
+    pub site: u32,
+    /// The waiting task; for a client's request the closed-loop user, or `NIL`.
+    pub parent: u32,
+    /// Attempts so far.
+    pub attempts: u16,
+    /// The status that is on its way, or one of [`CONNECT_FAILURE`], [`RESET`].
+    pub status: u16,
+}
+
+/// In [`Call::status`]: there was no connection.
+pub(crate) const CONNECT_FAILURE: u16 = 1;
+/// In [`Call::status`]: the connection broke.
+pub(crate) const RESET: u16 = 2;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By an answer, or what stands for one.
+    Answer(Answer),
+    /// There was nowhere to send it.
+    NoEndpoint,
+}
+
+impl End {
+    /// Whether it succeeded: an answer with a status below 400.
+    #[inline]
+    pub fn is_success(self) -> bool {
+        matches!(self, End::Answer(Answer::Status(status)) if status < 400)
+    }
+
+    /// Counts a failure under its cause.
+    pub fn count(self, failures: &mut Failures) {
+        match self {
+            End::Answer(Answer::Status(status)) => failures.add_status(status),
+            End::Answer(Answer::ConnectFailure) => failures.connect_failure += 1,
+            End::Answer(Answer::Reset) => failures.reset += 1,
+            End::Answer(Answer::PerTryTimeout) => failures.per_try_timeout += 1,
+            End::Answer(Answer::Timeout) => failures.timeout += 1,
+            End::Answer(Answer::Cancelled) => failures.unfinished += 1,
+            End::NoEndpoint => failures.no_endpoint += 1,
+        }
+    }
+}
+
+impl World<'_> {
+    /// Opens a call and sends its first attempt. `caller` counts within the site's owner.
+    #[inline]
+    pub(super) fn open_call(
+        &mut self,
+        site: u32,
+        caller: u32,
+        (id, hash): (Key, u64),
+        parent: u32,
+        now: Time,
+        agenda: &mut Agenda<Event>,
+    ) -> u32 {
+        let cluster = self.cluster(site, caller, now);
+        let call = self.calls.insert(Call {
+            id,
+            hash,
+            start: now,
+            sent: now,
+            wake: Sequence::NONE,
+            timers: [Link::IDLE; 2],
+            generation: self.next_generation,
+            cluster,
+            endpoint: NIL,
+            site,
+            parent,
+            attempts: 0,
+            status: 0,
+        });
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let state = &self.sites[site as usize];
+        if state.client == NIL {
+            self.observe.call_opened(state.edge, now);
+        }
+        self.timers.start(state.timeout_list, call, &mut self.calls, now, agenda);
+        call
+    }
+
+    /// Sends the next attempt of a call.
+    pub(super) fn start_attempt(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &mut self.calls[call];
+        row.attempts += 1;
+        row.sent = now;
+        row.wake = Sequence::NONE;
+        row.generation = self.next_generation;
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let site = row.site;
+        let state = &self.sites[site as usize];
+        if state.client == NIL {
+            self.observe.attempt_started(state.edge, row.start);
+        }
+        if !self.pick(call, now) {
+            self.complete(call, End::NoEndpoint, now, agenda);
+            return;
+        }
+        self.timers
+            .start(self.sites[site as usize].attempt_list, call, &mut self.calls, now, agenda);
+        self.send_request(call, now, agenda);
+    }
+
+    /// The event of an answer: ignored if nobody waits for it any more.
+    #[inline]
+    pub(super) fn response_delivered(&mut self, call: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &self.calls[call];
+        if row.wake != sequence {
+            return;
+        }
+        let answer = match row.status {
+            CONNECT_FAILURE => Answer::ConnectFailure,
+            RESET => Answer::Reset,
+            status => Answer::Status(status),
+        };
+        self.finish_attempt(call, answer, now, agenda);
+    }
+
+    /// A timer of a call has run out.
+    pub(super) fn timer_expired(&mut self, call: u32, timer: Timer, now: Time, agenda: &mut Agenda<Event>) {
+        match timer {
+            Timer::Attempt => self.finish_attempt(call, Answer::PerTryTimeout, now, agenda),
+            // Between two attempts there is no attempt to end.
+            Timer::Call if self.calls[call].endpoint == NIL => self.complete(call, End::Answer(Answer::Timeout), now, agenda),
+            Timer::Call => self.finish_attempt(call, Answer::Timeout, now, agenda),
+        }
+    }
+
+    /// Ends the present attempt, tells the policy, and retries or ends the call.
+    pub(super) fn finish_attempt(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &mut self.calls[call];
+        let site = row.site;
+        let outcome = Outcome {
+            answer,
+            latency: now.since(row.sent),
+            attempts: u32::from(row.attempts),
+        };
+        if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
+            self.cancel_task(call, now, agenda);
+        }
+        let verdict = self.report(call, &outcome, now);
+        let row = &mut self.calls[call];
+        row.endpoint = NIL;
+        row.wake = Sequence::NONE;
+        self.timers
+            .stop(self.sites[site as usize].attempt_list, call, &mut self.calls);
+        match verdict {
+            Verdict::Done => self.complete(call, End::Answer(answer), now, agenda),
+            Verdict::Retry { after } => {
+                // The task of the attempt that has ended must not take this call for one that still waits.
+                let row = &mut self.calls[call];
+                row.generation = self.next_generation;
+                self.next_generation = self.next_generation.wrapping_add(1);
+                self.calls[call].wake = agenda.at(now + after, Event::RetryDue { call });
+            }
+        }
+    }
+
+    /// The event of a retry.
+    pub(super) fn retry_due(&mut self, call: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
+        if self.calls[call].wake == sequence {
+            self.start_attempt(call, now, agenda);
+        }
+    }
+
+    /// Ends a call: measures it, frees its row, and goes on with whoever waits for it.
+    pub(super) fn complete(&mut self, call: u32, end: End, now: Time, agenda: &mut Agenda<Event>) {
+        let Call {
+            site,
+            start,
+            parent,
+            attempts,
+            ..
+        } = self.calls[call];
+        self.timers
+            .stop(self.sites[site as usize].timeout_list, call, &mut self.calls);
+        let row = &mut self.calls[call];
+        row.site = NIL;
+        row.wake = Sequence::NONE;
+        row.generation = self.next_generation;
+        self.next_generation = self.next_generation.wrapping_add(1);
+        self.calls.release(call);
+        let state = &self.sites[site as usize];
+        if state.client != NIL {
+            let client = state.client;
+            return self.request_completed(client, parent, (start, attempts), end, now, agenda);
+        }
+        self.observe.call_completed(state.edge, start, now, end);
+        if parent != NIL {
+            self.resume(parent, end.is_success(), now, agenda);
+        }
+    }
+
+    /// The time by which something that takes `span` from `from` is over, in a run that ends at the horizon.
+    #[inline]
+    pub(super) fn within_horizon(&self, time: Time) -> bool {
+        time <= self.horizon
+    }
+
+    /// Counts what never ended. To be called once, after the last event.
+    pub(super) fn count_unfinished(&mut self) {
+        for call in self.calls.slots() {
+            let Call {
+                site, start, attempts, ..
+            } = self.calls[call];
+            if site == NIL {
+                continue;
+            }
+            let end = End::Answer(Answer::Cancelled);
+            let state = &self.sites[site as usize];
+            if state.client == NIL {
+                self.observe.call_completed(state.edge, start, self.horizon, end);
+            } else {
+                self.observe
+                    .request_completed(state.client, start, self.horizon, end, attempts);
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The driver of the policies: joins a call to the `policy::Cluster` of its caller, which is made when it is first needed.
+
+use std::sync::Arc;
+
+use crate::model::plan::{ConnectionPlan, Owner};
+use crate::model::world::{NIL, World};
+use crate::policy::connection_pool::ConnectionPool;
+use crate::policy::{CallInfo, Cluster, EndpointIndex, Outcome, Ticket, Verdict};
+use crate::random::Purpose;
+use crate::time::Time;
+
+/// One caller's view of one upstream.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// Its policy state.
+    pub cluster: Cluster,
+    /// Its connections, where they cost anything.
+    pub connections: Option<ConnectionPool>,
+    /// The caller's zone.
+    pub zone: u32,
+    /// The first endpoint of the upstream in the plan's table.
+    pub first_endpoint: u32,
+    /// How many endpoints the upstream has.
+    pub endpoint_count: u32,
+    /// The upstream.
+    pub service: u32,
+}
+
+impl World<'_> {
+    /// The cluster of a caller for a site.
+    #[inline]
+    pub(super) fn cluster(&mut self, site: u32, caller: u32, now: Time) -> u32 {
+        let slot = self.sites[site as usize].cluster_base + caller;
+        match self.cluster_of[slot as usize] {
+            NIL => self.make_cluster(self.plan.sites[site as usize].cluster, caller, slot, now),
+            cluster => cluster,
+        }
+    }
+
+    #[cold]
+    fn make_cluster(&mut self, cluster_plan: u32, caller: u32, slot: u32, now: Time) -> u32 {
+        let plan = &self.plan.clusters[cluster_plan as usize];
+        let zone = match plan.owner {
+            Owner::Client(client) => self.plan.clients[client as usize].caller_zones[caller as usize],
+            Owner::Service(service) => {
+                let first = self.plan.services[service as usize].first_endpoint;
+                self.plan.endpoints[(first + caller) as usize].zone
+            }
+        };
+        let service = &self.plan.services[plan.service as usize];
+        let rng = self
+            .streams
+            .rng(Purpose::Policy, (u64::from(cluster_plan) << 32) | u64::from(caller));
+        let connections = match plan.connections {
+            ConnectionPlan::Warm => None,
+            ConnectionPlan::Pooled { protocol, idle_timeout } => {
+                Some(ConnectionPool::new(protocol, idle_timeout, service.endpoint_count))
+            }
+        };
+        let cluster = Cluster::new(Arc::clone(&self.upstreams[cluster_plan as usize]), rng, now);
+        let index = self.callers.len() as u32;
+        self.callers.push(Caller {
+            cluster,
+            connections,
+            zone,
+            first_endpoint: service.first_endpoint,
+            endpoint_count: service.endpoint_count,
+            service: plan.service,
+        });
+        self.cluster_of[slot as usize] = index;
+        if plan.config.balancer.wants_idle_reports() {
+            self.services[plan.service as usize].idle_listeners.push(index);
+        }
+        index
+    }
+
+    /// Asks the policy for an endpoint; false if there is none.
+    #[inline]
+    pub(super) fn pick(&mut self, call: u32, now: Time) -> bool {
+        let row = &mut self.calls[call];
+        let caller = &mut self.callers[row.cluster as usize];
+        let server_load = if self.services[caller.service as usize].load_is_known {
+            &self.load[caller.first_endpoint as usize..(caller.first_endpoint + caller.endpoint_count) as usize]
+        } else {
+            &[]
+        };
+        let keyed = self.sites[row.site as usize].keyed;
+        let info = CallInfo {
+            hash: keyed.then_some(row.hash),
+            attempt: u32::from(row.attempts) - 1,
+            server_load,
+        };
+        match caller.cluster.pick(&info, now) {
+            Ok(ticket) => {
+                row.endpoint = ticket.endpoint.0;
+                true
+            }
+            Err(_) => {
+                row.endpoint = NIL;
+                false
+            }
+        }
+    }
+
+    /// Tells the policy how an attempt ended.
+    #[inline]
+    pub(super) fn report(&mut self, call: u32, outcome: &Outcome, now: Time) -> Verdict {
+        let row = &self.calls[call];
+        let caller = &mut self.callers[row.cluster as usize];
+        if let Some(connections) = &mut caller.connections {
+            connections.released(row.endpoint, outcome.answer, now);
+        }
+        caller.cluster.on_finished(
+            Ticket {
+                endpoint: EndpointIndex(row.endpoint),
+            },
+            outcome,
+            now,
+        )
+    }
+
+    /// An endpoint has nothing left to do: it tells one of the callers that keep a list of idle endpoints, drawn at random.
+    pub(super) fn report_idle(&mut self, endpoint: u32, now: Time) {
+        let service = self.endpoints[endpoint as usize].service;
+        let state = &mut self.services[service as usize];
+        if state.idle_listeners.is_empty() {
+            return;
+        }
+        let listener = state.idle_listeners[state.idle_rng.below(state.idle_listeners.len() as u64) as usize];
+        let caller = &mut self.callers[listener as usize];
+        caller.cluster.on_idle(EndpointIndex(endpoint - caller.first_endpoint), now);
+    }
+}

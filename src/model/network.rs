@@ -1,0 +1,253 @@
+//! Hops between caller and endpoint: latency, loss, transfer time, connection set-up.
+//!
+//! A hop's draws are keyed by its attempt, so two variants see the same latency for the same attempt of the same request.
+
+use crate::engine::{Agenda, Sequence};
+use crate::model::call::{CONNECT_FAILURE, RESET};
+use crate::model::endpoint::Incoming;
+use crate::model::event::Event;
+use crate::model::plan::{LinkPlan, NO_SIZE, NetworkPlan};
+use crate::model::task::{Task, TaskState};
+use crate::model::world::{NIL, World};
+use crate::policy::connection_pool::Connection;
+use crate::random::{Distribution, Key, Purpose};
+use crate::time::{Duration, Time};
+
+/// Which hop of an attempt; part of the key of its draws.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hop {
+    Request = 0,
+    Response = 1,
+    Syn = 2,
+    SynAck = 3,
+    Cancel = 4,
+}
+
+/// Retransmissions of one packet after which a hop is taken as delivered: the delay has doubled so often by then.
+const RETRANSMISSIONS_MAX: u32 = 15;
+
+/// One link as the model uses it.
+#[derive(Debug)]
+pub(crate) struct Link<'p> {
+    plan: &'p LinkPlan,
+    /// Nothing ever takes time here, so nothing needs to be drawn.
+    instant: bool,
+    /// The link the other way.
+    back: u32,
+}
+
+impl<'p> Link<'p> {
+    /// All links of a network.
+    pub fn all(network: &'p NetworkPlan) -> Vec<Link<'p>> {
+        let zones = network.zones;
+        let pairs = (0..zones).flat_map(|from| (0..zones).map(move |to| to * zones + from));
+        network
+            .links
+            .iter()
+            .zip(pairs)
+            .map(|(plan, back)| Link::new(plan, back))
+            .collect()
+    }
+
+    fn new(plan: &'p LinkPlan, back: u32) -> Link<'p> {
+        let free = matches!(plan.latency, Distribution::Constant(latency) if latency == 0.0);
+        Link {
+            plan,
+            instant: free && plan.loss == 0.0 && plan.bandwidth.is_infinite(),
+            back,
+        }
+    }
+
+    /// How long `bytes` take over this link.
+    #[inline]
+    fn latency(&self, attempt: Key, hop: Hop, bytes: f64) -> Duration {
+        if self.instant {
+            return Duration::ZERO;
+        }
+        let mut draws = attempt.with(((Purpose::Network as u64) << 32) | hop as u64).draws();
+        let mut nanos = self.plan.latency.sample(&mut draws);
+        if self.plan.loss > 0.0 {
+            let mut delay = self.plan.retransmission_timeout.0 as f64;
+            for _ in 0..RETRANSMISSIONS_MAX {
+                if draws.unit() >= self.plan.loss {
+                    break;
+                }
+                nanos += delay;
+                delay *= 2.0;
+            }
+        }
+        if bytes > 0.0 {
+            nanos += bytes / self.plan.bandwidth * 1e9;
+        }
+        Duration::from_nanos_f64(nanos)
+    }
+}
+
+impl World<'_> {
+    /// Sends the request of a call's present attempt to the endpoint that was picked.
+    #[inline]
+    pub(super) fn send_request(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &self.calls[call];
+        let caller = &self.callers[row.cluster as usize];
+        let endpoint = caller.first_endpoint + row.endpoint;
+        let link = caller.zone * self.plan.network.zones + self.endpoints[endpoint as usize].zone;
+        let incoming = Incoming {
+            id: row.id.with(u64::from(row.attempts)),
+            call,
+            generation: row.generation,
+            endpoint,
+            site: row.site,
+        };
+        let mut connect = Duration::ZERO;
+        if caller.connections.is_some() {
+            match self.connection(&incoming, link, now) {
+                Some(wait) => connect = wait,
+                None => return self.send_syn(&incoming, link, now, agenda),
+            }
+        }
+        let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
+        let latency = connect + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
+        let service = self.services_of(endpoint);
+        if service.folds_request_hop {
+            // Nothing at the endpoint depends on who comes first, so the visit is settled now.
+            return self.visit_unlimited(&incoming, now, now + latency, agenda);
+        }
+        // Where the hop could be folded, the numbers of the visit are reserved as if it were.
+        let could_fold = service.could_fold_request_hop;
+        let sequence = if could_fold { agenda.reserve(3) } else { Sequence::NONE };
+        let wake = if could_fold { sequence.next() } else { Sequence::NONE };
+        if connect == Duration::ZERO && self.links[link as usize].instant {
+            return self.deliver(&incoming, wake, now, agenda);
+        }
+        let task = self.tasks.insert(Task {
+            wake,
+            ..Task::travelling(&incoming)
+        });
+        self.remember_task(call, task);
+        let sequence = if could_fold { sequence } else { agenda.reserve(1) };
+        agenda.at_reserved(now + latency, sequence, Event::RequestDelivered { task });
+    }
+
+    /// How long until the caller's connection is open; `None`: a new one must be set up first.
+    fn connection(&mut self, incoming: &Incoming, link: u32, now: Time) -> Option<Duration> {
+        let back = self.links[link as usize].back;
+        let row = &self.calls[incoming.call];
+        let caller = &mut self.callers[row.cluster as usize];
+        let incarnation = self.endpoints[incoming.endpoint as usize].incarnation;
+        let pool = caller.connections.as_mut()?;
+        match pool.acquire(row.endpoint, incarnation, now) {
+            Connection::Open => Some(Duration::ZERO),
+            Connection::OpenAt(at) => Some(at.since(now)),
+            Connection::New => {
+                let link = &self.links[link as usize];
+                let round_trip =
+                    link.latency(incoming.id, Hop::Syn, 0.0) + self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0);
+                pool.opening(row.endpoint, now + round_trip);
+                None
+            }
+        }
+    }
+
+    /// The first packet of a new connection travels; what it meets decides what comes next.
+    fn send_syn(&mut self, incoming: &Incoming, link: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let latency = self.links[link as usize].latency(incoming.id, Hop::Syn, 0.0);
+        let task = self.tasks.insert(Task {
+            state: TaskState::Connecting,
+            ..Task::travelling(incoming)
+        });
+        self.remember_task(incoming.call, task);
+        agenda.at(now + latency, Event::RequestDelivered { task });
+    }
+
+    /// The first packet of a connection has reached an endpoint that accepts it: the request follows after its answer.
+    pub(super) fn connected(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let incoming = self.tasks[task].incoming();
+        let Some(link) = self.link_of(&incoming) else {
+            // The caller gave up before the connection was there: the request is never sent.
+            self.free_task(task);
+            return;
+        };
+        let back = self.links[link as usize].back;
+        let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
+        let latency = self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0)
+            + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
+        self.tasks[task].state = TaskState::Travelling;
+        agenda.at(now + latency, Event::RequestDelivered { task });
+    }
+
+    /// The link from an attempt's caller to its endpoint, if the caller still waits.
+    fn link_of(&self, incoming: &Incoming) -> Option<u32> {
+        let row = &self.calls[incoming.call];
+        if row.generation != incoming.generation {
+            return None;
+        }
+        let zone = self.callers[row.cluster as usize].zone;
+        Some(zone * self.plan.network.zones + self.endpoints[incoming.endpoint as usize].zone)
+    }
+
+    #[inline]
+    fn size(&self, distribution: u32, attempt: Key, hop: Hop) -> f64 {
+        if distribution == NO_SIZE {
+            return 0.0;
+        }
+        let mut draws = attempt.with(((Purpose::Size as u64) << 32) | hop as u64).draws();
+        self.plan.distributions[distribution as usize].sample(&mut draws)
+    }
+
+    /// When the answer that leaves the endpoint at `leaves` reaches the caller; `None`: nobody waits for it.
+    #[inline]
+    pub(super) fn response_arrives(&self, incoming: &Incoming, leaves: Time) -> Option<Time> {
+        let link = self.link_of(incoming)?;
+        let back = self.links[link as usize].back;
+        let bytes = self.size(self.sites[incoming.site as usize].response_size, incoming.id, Hop::Response);
+        Some(leaves + self.links[back as usize].latency(incoming.id, Hop::Response, bytes))
+    }
+
+    /// Sends an answer, or the word that there is no connection or that it broke.
+    pub(super) fn send_status(&mut self, incoming: &Incoming, status: u16, now: Time, agenda: &mut Agenda<Event>) {
+        let Some(at) = self.response_arrives(incoming, now) else {
+            return;
+        };
+        let sequence = agenda.reserve(1);
+        self.respond(incoming, status, at, sequence, now, agenda);
+    }
+
+    /// Delivers an answer at `at`: at once, or by an event with a reserved number.
+    #[inline]
+    pub(super) fn respond(
+        &mut self,
+        incoming: &Incoming,
+        status: u16,
+        at: Time,
+        sequence: Sequence,
+        now: Time,
+        agenda: &mut Agenda<Event>,
+    ) {
+        let row = &mut self.calls[incoming.call];
+        debug_assert!(row.generation == incoming.generation && row.site != NIL);
+        row.status = status;
+        row.wake = sequence;
+        if at == now {
+            self.response_delivered(incoming.call, sequence, now, agenda);
+        } else {
+            agenda.at_reserved(at, sequence, Event::ResponseDelivered { call: incoming.call });
+        }
+    }
+
+    /// An endpoint that is down answers a connection attempt.
+    pub(super) fn refuse(&mut self, incoming: &Incoming, now: Time, agenda: &mut Agenda<Event>) {
+        self.send_status(incoming, CONNECT_FAILURE, now, agenda);
+    }
+
+    /// An endpoint that crashes resets a connection.
+    pub(super) fn reset(&mut self, incoming: &Incoming, now: Time, agenda: &mut Agenda<Event>) {
+        self.send_status(incoming, RESET, now, agenda);
+    }
+
+    /// The way of a cancellation from the caller to the endpoint.
+    pub(super) fn cancel_latency(&self, incoming: &Incoming) -> Duration {
+        self.link_of(incoming).map_or(Duration::ZERO, |link| {
+            self.links[link as usize].latency(incoming.id, Hop::Cancel, 0.0)
+        })
+    }
+}

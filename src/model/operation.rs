@@ -1,0 +1,303 @@
+//! An operation's steps: a small program that each task runs.
+//!
+//! Between two points where others come in (a call, branches, the end) the steps only add up work, and nobody can see the
+//! moments between; so such a stretch, a *segment*, is one piece of work.
+
+use crate::engine::{Agenda, Sequence};
+use crate::model::call::End;
+use crate::model::endpoint::Incoming;
+use crate::model::event::Event;
+use crate::model::plan::{Discipline, Instr, OnError, Threading};
+use crate::model::task::{Join, Task, TaskState};
+use crate::model::world::{NIL, World};
+use crate::policy::Answer;
+use crate::random::{Key, Purpose};
+use crate::time::{Duration, Time};
+
+/// The status of an operation one of whose steps has failed.
+const STEP_FAILED: u16 = 500;
+
+/// A stretch of steps without calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    /// Nanoseconds of work.
+    pub work: f64,
+    /// The instruction it stops at.
+    pub pc: u32,
+    /// The status that a `fail` step ends the operation with; 0: none.
+    pub status: u16,
+}
+
+#[inline]
+fn step_key(id: Key, purpose: Purpose, step: u32) -> Key {
+    id.with(((purpose as u64) << 32) | u64::from(step))
+}
+
+impl World<'_> {
+    /// Runs the instructions from `pc` of the operation that starts at `start`, up to the next one that is not pure.
+    #[inline]
+    pub(super) fn segment(&self, id: Key, start: u32, mut pc: u32, slow_add: u32) -> Segment {
+        let mut work = 0.0;
+        loop {
+            let step = pc - start;
+            match self.plan.program[pc as usize] {
+                Instr::Work { distribution } => {
+                    let mut draws = step_key(id, Purpose::Work, step).draws();
+                    work += self.plan.distributions[distribution as usize].sample(&mut draws);
+                    if slow_add != NIL {
+                        work += self.plan.distributions[slow_add as usize].sample(&mut draws);
+                    }
+                    pc += 1;
+                }
+                Instr::Maybe { probability, to } => {
+                    let coin = step_key(id, Purpose::Coin, step).draws().next_u64();
+                    pc = if probability.happens(coin) { pc + 1 } else { to };
+                }
+                Instr::Choose { first, count } => {
+                    let coin = step_key(id, Purpose::Coin, step).draws().next_u64();
+                    let arms = &self.plan.arms[first as usize..(first + count) as usize];
+                    let arm = arms
+                        .iter()
+                        .find(|arm| arm.up_to.happens(coin))
+                        .expect("the last arm takes the rest");
+                    pc = arm.start;
+                }
+                Instr::Jump { to } => pc = to,
+                Instr::Fail { probability, status } => {
+                    let coin = step_key(id, Purpose::Coin, step).draws().next_u64();
+                    if probability.happens(coin) {
+                        return Segment { work, pc, status };
+                    }
+                    pc += 1;
+                }
+                Instr::Call { .. } | Instr::Parallel { .. } | Instr::End => return Segment { work, pc, status: 0 },
+            }
+        }
+    }
+
+    fn operation_start(&self, site: u32) -> u32 {
+        self.sites[site as usize].start
+    }
+
+    /// Goes on with a task: works, or does what comes after the work. A task that has to queue for a slot stops here.
+    pub(super) fn advance(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let Task {
+            id, endpoint, site, pc, ..
+        } = self.tasks[task];
+        let slow_add = self.endpoints[endpoint as usize].slow_add;
+        let segment = self.segment(id, self.operation_start(site), pc, slow_add);
+        // A visit that could have been computed on arrival has an event for its end even if that is now.
+        if segment.work <= 0.0 && !self.services_of(endpoint).could_settle_visits {
+            self.tasks[task].pc = segment.pc;
+            self.tasks[task].status = segment.status;
+            return self.after_work(task, now, agenda);
+        }
+        if !self.resume_slot(task, now) {
+            return;
+        }
+        let row = &mut self.tasks[task];
+        row.pc = segment.pc;
+        row.status = segment.status;
+        row.state = TaskState::Working;
+        if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
+            return self.share_work(task, segment.work, now, agenda);
+        }
+        let work = Duration::from_nanos_f64(segment.work * self.endpoints[endpoint as usize].slowdown);
+        let could_settle = self.services_of(endpoint).could_settle_visits;
+        let row = &mut self.tasks[task];
+        row.work_end = now + work;
+        if could_settle {
+            agenda.at_reserved(now + work, row.wake, Event::WorkDone { task });
+        } else {
+            row.wake = agenda.at(now + work, Event::WorkDone { task });
+        }
+    }
+
+    /// The event of work that is done: ignored if it was stopped or stretched meanwhile.
+    #[inline]
+    pub(super) fn work_done(&mut self, task: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
+        if self.tasks[task].wake == sequence && self.tasks[task].state == TaskState::Working {
+            self.after_work(task, now, agenda);
+        }
+    }
+
+    /// Does what a segment stopped at.
+    pub(super) fn after_work(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let Task {
+            id,
+            endpoint,
+            site,
+            pc,
+            status,
+            ..
+        } = self.tasks[task];
+        if status != 0 {
+            return self.finish_task(task, now, agenda);
+        }
+        match self.plan.program[pc as usize] {
+            Instr::End => {
+                self.tasks[task].status = 200;
+                self.finish_task(task, now, agenda);
+            }
+            Instr::Call { site: called, .. } => {
+                self.pause(task, now, agenda);
+                let step = u64::from(pc - self.operation_start(site));
+                let first = self.plan.services[self.endpoints[endpoint as usize].service as usize].first_endpoint;
+                let hash = self.tasks_hash(task);
+                let id = id.with(((Purpose::Request as u64) << 32) | step);
+                let call = self.open_call(called, endpoint - first, (id, hash), task, now, agenda);
+                self.tasks[task].state = TaskState::Calling;
+                self.tasks[task].waits_for = call;
+                self.start_attempt(call, now, agenda);
+            }
+            Instr::Parallel { first, count, .. } => {
+                self.pause(task, now, agenda);
+                self.branch_out(task, first, count, now, agenda);
+            }
+            other => unreachable!("a segment does not stop at {other:?}"),
+        }
+    }
+
+    /// The key of the request that a task serves. A task nobody waits for calls on without one.
+    fn tasks_hash(&self, task: u32) -> u64 {
+        let row = &self.tasks[task];
+        let call = &self.calls[row.call];
+        if call.generation == row.generation {
+            call.hash
+        } else {
+            row.id.0
+        }
+    }
+
+    /// Under `async` a task that waits for others leaves its slot.
+    fn pause(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
+        if self.services_of(self.tasks[task].endpoint).threading == Threading::Async {
+            // Set first: serving the next in the queue must not meet this task as one that works.
+            self.tasks[task].state = TaskState::Joining;
+            self.release_slot(task, now, agenda);
+        }
+    }
+
+    fn branch_out(&mut self, task: u32, first: u32, count: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let join = self.joins.insert(Join {
+            task,
+            remaining: count,
+            first: NIL,
+            status: 0,
+        });
+        let mut sibling = NIL;
+        for branch in (first..first + count).rev() {
+            let row = Task {
+                pc: self.plan.branches[branch as usize],
+                join,
+                sibling,
+                wake: Sequence::NONE,
+                waits_for: NIL,
+                holds_slot: false,
+                status: 0,
+                state: TaskState::Requeued,
+                ..self.tasks[task]
+            };
+            sibling = self.tasks.insert(row);
+        }
+        self.joins[join].first = sibling;
+        self.tasks[task].state = TaskState::Joining;
+        self.tasks[task].waits_for = join;
+        for _ in 0..count {
+            let branch = sibling;
+            sibling = self.tasks[branch].sibling;
+            self.advance(branch, now, agenda);
+        }
+    }
+
+    /// A task has come to its end, with its status.
+    fn finish_task(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let Task {
+            join,
+            status,
+            endpoint,
+            arrived,
+            wake,
+            ..
+        } = self.tasks[task];
+        if join != NIL {
+            self.tasks[task].state = TaskState::Ended;
+            self.release_slot(task, now, agenda);
+            return self.branch_ended(join, status, now, agenda);
+        }
+        let incoming: Incoming = self.tasks[task].incoming();
+        let stay = self.stay(endpoint, arrived);
+        self.observe.attempt_left(stay, now, End::Answer(Answer::Status(status)));
+        self.release_slot(task, now, agenda);
+        self.free_task(task);
+        self.unload(endpoint, now);
+        let Some(at) = self.response_arrives(&incoming, now) else {
+            return;
+        };
+        let settled = self.services_of(endpoint).could_settle_visits;
+        let sequence = if settled { wake.next() } else { agenda.reserve(1) };
+        self.respond(&incoming, status, at, sequence, now, agenda);
+    }
+
+    fn branch_ended(&mut self, join: u32, status: u16, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &mut self.joins[join];
+        row.remaining -= 1;
+        if status >= 400 && row.status == 0 {
+            row.status = status;
+        }
+        if row.remaining > 0 {
+            return;
+        }
+        let Join { task, first, status, .. } = *row;
+        let mut branch = first;
+        while branch != NIL {
+            let sibling = self.tasks[branch].sibling;
+            self.free_task(branch);
+            branch = sibling;
+        }
+        self.joins.release(join);
+        self.go_on(task, status, now, agenda);
+    }
+
+    /// A call that a task waited for has ended.
+    pub(super) fn resume(&mut self, task: u32, success: bool, now: Time, agenda: &mut Agenda<Event>) {
+        debug_assert!(self.tasks[task].state == TaskState::Calling);
+        self.go_on(task, if success { 0 } else { STEP_FAILED }, now, agenda);
+    }
+
+    /// The step at which a task waited is over; `failed` is the status it failed with, or 0.
+    fn go_on(&mut self, task: u32, failed: u16, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &mut self.tasks[task];
+        row.waits_for = NIL;
+        let on_error = match self.plan.program[row.pc as usize] {
+            Instr::Call { on_error, .. } | Instr::Parallel { on_error, .. } => on_error,
+            other => unreachable!("nobody waits at {other:?}"),
+        };
+        if failed != 0 && on_error == OnError::Fail {
+            row.status = failed;
+            return self.finish_task(task, now, agenda);
+        }
+        row.pc += 1;
+        self.advance(task, now, agenda);
+    }
+
+    /// Stops what a task works on.
+    pub(super) fn stop_work(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let endpoint = self.tasks[task].endpoint;
+        if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
+            self.stop_shared_work(task, now, agenda);
+        }
+    }
+
+    /// Work in progress at an endpoint takes `ratio` times as long from now on.
+    pub(super) fn stretch_work(&mut self, endpoint: u32, ratio: f64, now: Time, agenda: &mut Agenda<Event>) {
+        for task in self.tasks.slots() {
+            let row = &mut self.tasks[task];
+            if row.endpoint == endpoint && row.state == TaskState::Working {
+                let left = Duration::from_nanos_f64(row.work_end.since(now).0 as f64 * ratio);
+                row.work_end = now + left;
+                row.wake = agenda.at(row.work_end, Event::WorkDone { task });
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Processor sharing: all jobs of an endpoint share its cores, and each uses at most one.
+//!
+//! Every job gets the same share at every moment, so one virtual clock per endpoint runs at the speed of a share, a job is done
+//! when the clock reaches its tag, and only the first tag needs an event (Kleinrock, Queueing Systems II, section 4.4).
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use crate::engine::{Agenda, Sequence};
+use crate::model::event::Event;
+use crate::model::plan::Discipline;
+use crate::model::world::World;
+use crate::time::{Duration, Time};
+
+/// A job and the virtual time at which it is done. Equal tags are done in the order in which they began.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    tag: f64,
+    began: u64,
+    task: u32,
+}
+
+impl Ord for Job {
+    // The heap yields the largest, so smaller tags are greater.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.tag.total_cmp(&self.tag).then(other.began.cmp(&self.began))
+    }
+}
+impl PartialOrd for Job {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl PartialEq for Job {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Job {}
+
+/// The jobs of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    jobs: BinaryHeap<Job>,
+    clock: f64,
+    clock_at: Time,
+    began: u64,
+    armed: Sequence,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Shared {
+            jobs: BinaryHeap::new(),
+            clock: 0.0,
+            clock_at: Time::ZERO,
+            began: 0,
+            armed: Sequence::NONE,
+        }
+    }
+}
+
+impl Shared {
+    /// Nanoseconds of work that each job gets done in a nanosecond.
+    fn share(&self, cores: u32, slowdown: f64) -> f64 {
+        (f64::from(cores) / self.jobs.len() as f64).min(1.0) / slowdown
+    }
+
+    /// Moves the clock to now.
+    fn settle(&mut self, cores: u32, slowdown: f64, now: Time) {
+        if self.jobs.is_empty() {
+            self.clock = 0.0;
+        } else {
+            self.clock += now.since(self.clock_at).0 as f64 * self.share(cores, slowdown);
+        }
+        self.clock_at = now;
+    }
+}
+
+impl World<'_> {
+    /// The jobs of an endpoint, its cores and its slowdown, with the clock (and what is measured of it) moved to now.
+    fn shared(&mut self, endpoint: u32, now: Time) -> (&mut Shared, u32, f64) {
+        let service = self.endpoints[endpoint as usize].service;
+        let cores = self.plan.services[service as usize].cores;
+        let slowdown = self.endpoints[endpoint as usize].slowdown;
+        let shared = &mut self.shared[endpoint as usize];
+        let busy = cores.min(shared.jobs.len() as u32);
+        self.observe.busy(endpoint, busy, shared.clock_at, now);
+        shared.settle(cores, slowdown, now);
+        (shared, cores, slowdown)
+    }
+
+    /// Arms the event of the job that is done first.
+    fn arm_shared(&mut self, endpoint: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let (shared, cores, slowdown) = self.shared(endpoint, now);
+        let Some(first) = shared.jobs.peek() else {
+            shared.armed = Sequence::NONE;
+            return;
+        };
+        let left = (first.tag - shared.clock).max(0.0) / shared.share(cores, slowdown);
+        shared.armed = agenda.at(now + Duration::from_nanos_f64(left), Event::SharedWorkDone { endpoint });
+    }
+
+    /// Adds a task's work to its endpoint's jobs.
+    pub(super) fn share_work(&mut self, task: u32, work: f64, now: Time, agenda: &mut Agenda<Event>) {
+        let endpoint = self.tasks[task].endpoint;
+        let (shared, ..) = self.shared(endpoint, now);
+        shared.began += 1;
+        let job = Job {
+            tag: shared.clock + work,
+            began: shared.began,
+            task,
+        };
+        shared.jobs.push(job);
+        self.arm_shared(endpoint, now, agenda);
+    }
+
+    /// The event of the first job that is done: ignored if another has become the first meanwhile.
+    pub(super) fn shared_work_done(&mut self, endpoint: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
+        if self.shared[endpoint as usize].armed != sequence {
+            return;
+        }
+        let (shared, ..) = self.shared(endpoint, now);
+        let job = shared.jobs.pop().expect("an event is armed only for a job");
+        // Its tag, not the clock, whose last nanosecond was rounded.
+        shared.clock = shared.clock.max(job.tag);
+        self.arm_shared(endpoint, now, agenda);
+        self.after_work(job.task, now, agenda);
+    }
+
+    /// Takes a task's job out.
+    pub(super) fn stop_shared_work(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let endpoint = self.tasks[task].endpoint;
+        let (shared, ..) = self.shared(endpoint, now);
+        shared.jobs.retain(|job| job.task != task);
+        self.arm_shared(endpoint, now, agenda);
+    }
+
+    /// Takes all jobs out.
+    pub(super) fn lose_shared_work(&mut self, endpoint: u32, now: Time) {
+        if self.shares(endpoint) {
+            let (shared, ..) = self.shared(endpoint, now);
+            shared.jobs.clear();
+            shared.armed = Sequence::NONE;
+        }
+    }
+
+    /// Measures the cores up to now.
+    pub(super) fn count_shared_work(&mut self, endpoint: u32, now: Time) {
+        if self.shares(endpoint) {
+            self.shared(endpoint, now);
+        }
+    }
+
+    fn shares(&self, endpoint: u32) -> bool {
+        self.services_of(endpoint).discipline == Discipline::ProcessorSharing
+    }
+
+    /// An endpoint becomes slower or faster: `slowdown` holds from now on.
+    pub(super) fn set_slowdown(&mut self, endpoint: u32, slowdown: f64, now: Time, agenda: &mut Agenda<Event>) {
+        let old = self.endpoints[endpoint as usize].slowdown;
+        if old == slowdown {
+            return;
+        }
+        if self.shares(endpoint) {
+            self.shared(endpoint, now);
+            self.endpoints[endpoint as usize].slowdown = slowdown;
+            self.arm_shared(endpoint, now, agenda);
+        } else {
+            self.endpoints[endpoint as usize].slowdown = slowdown;
+            self.stretch_work(endpoint, slowdown / old, now, agenda);
+        }
+    }
+}

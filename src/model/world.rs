@@ -1,0 +1,351 @@
+//! The world: its tables, and the one `match` over events.
+
+use std::sync::Arc;
+
+use crate::engine::{self, Agenda, Digest, Sequence};
+use crate::model::call::Call;
+use crate::model::caller::Caller;
+use crate::model::client::{Client, User};
+use crate::model::endpoint::{Endpoint, Lane};
+use crate::model::event::Event;
+use crate::model::network::Link;
+use crate::model::observe::Observe;
+use crate::model::plan::{
+    Discipline, Instr, KeyPlan, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
+};
+use crate::model::processor_sharing::Shared;
+use crate::model::result::RunResult;
+use crate::model::table::Table;
+use crate::model::task::{Join, Task};
+use crate::model::timers::{Timer, Timers};
+use crate::model::{Elision, RunOptions};
+use crate::policy::Upstream;
+use crate::random::{Key, Purpose, Rng, Streams};
+use crate::time::{Duration, Time};
+
+/// No index.
+pub(crate) const NIL: u32 = u32::MAX;
+
+/// What the event loop reads of a site: its plan, with what follows from it.
+#[derive(Debug)]
+pub(crate) struct SiteState {
+    /// Its edge.
+    pub edge: u32,
+    /// Where its callers begin in [`World::cluster_of`].
+    pub cluster_base: u32,
+    /// The first instruction of the operation called.
+    pub start: u32,
+    /// As in the plan.
+    pub request_size: u32,
+    /// As in the plan.
+    pub response_size: u32,
+    /// The list of its overall timeouts; `NIL`: none.
+    pub timeout_list: u32,
+    /// The list of its per-try timeouts; `NIL`: none.
+    pub attempt_list: u32,
+    /// The client that it belongs to; `NIL`: a service.
+    pub client: u32,
+    /// Whether its requests may carry a key.
+    pub keyed: bool,
+}
+
+/// What the event loop reads of a service: its plan, with what follows from it.
+#[derive(Debug)]
+pub(crate) struct ServiceState {
+    /// As in the plan.
+    pub concurrency: u32,
+    /// As in the plan.
+    pub queue_limit: u32,
+    /// As in the plan.
+    pub discipline: Discipline,
+    /// As in the plan.
+    pub threading: Threading,
+    /// As in the plan.
+    pub on_cancel: OnCancel,
+    /// A visit could be computed on arrival.
+    pub could_settle_visits: bool,
+    /// And it is.
+    pub settles_visits: bool,
+    /// The hop of a request could be folded into the visit.
+    pub could_fold_request_hop: bool,
+    /// And it is.
+    pub folds_request_hop: bool,
+    /// Policies look at the servers' own load.
+    pub load_is_known: bool,
+    /// Callers that want to know of idle endpoints.
+    pub idle_listeners: Vec<u32>,
+    /// Draws one of them.
+    pub idle_rng: Rng,
+}
+
+/// The tables of one run.
+#[derive(Debug)]
+pub(crate) struct World<'p> {
+    pub(super) plan: &'p Plan,
+    pub(super) streams: Streams,
+    pub(super) horizon: Time,
+    /// The number of the event being handled.
+    pub(super) current: Sequence,
+    pub(super) next_generation: u32,
+    pub(super) last_completion: Time,
+    pub(super) observe: Observe,
+    pub(super) timers: Timers,
+    pub(super) links: Vec<Link<'p>>,
+    pub(super) sites: Vec<SiteState>,
+    pub(super) services: Vec<ServiceState>,
+    pub(super) clients: Vec<Client>,
+    pub(super) users: Vec<User>,
+    pub(super) calls: Table<Call>,
+    pub(super) tasks: Table<Task>,
+    pub(super) joins: Table<Join>,
+    pub(super) cancels: Table<(u32, Key)>,
+    /// The task of each call's last attempt; kept only where cancellations reach endpoints.
+    pub(super) task_of_call: Vec<u32>,
+    remembers_tasks: bool,
+    pub(super) endpoints: Vec<Endpoint>,
+    /// Requests at each endpoint, where events tell.
+    pub(super) load: Vec<u32>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) shared: Vec<Shared>,
+    pub(super) upstreams: Vec<Arc<Upstream>>,
+    pub(super) callers: Vec<Caller>,
+    /// The row in `callers`; `NIL`: not made yet.
+    pub(super) cluster_of: Vec<u32>,
+    pub(super) fault_targets: Vec<Vec<u32>>,
+    pub(super) fault_active: Vec<bool>,
+}
+
+impl<'p> World<'p> {
+    fn new(plan: &'p Plan, options: RunOptions) -> World<'p> {
+        let streams = Streams::new(options.seed, options.replication);
+        let mut timers = Timers::new(options.elision);
+        let services: Vec<ServiceState> = (0..plan.services.len() as u32)
+            .map(|service| service_state(plan, service, &streams, options.elision))
+            .collect();
+        let any_lane = services.iter().any(|service| service.settles_visits);
+        let any_shared = plan
+            .services
+            .iter()
+            .any(|service| service.discipline == Discipline::ProcessorSharing);
+        let mut cluster_base = Vec::with_capacity(plan.clusters.len());
+        let mut clusters = 0;
+        for cluster in &plan.clusters {
+            cluster_base.push(clusters);
+            clusters += match cluster.owner {
+                Owner::Client(client) => plan.clients[client as usize].caller_zones.len() as u32,
+                Owner::Service(service) => plan.services[service as usize].endpoint_count,
+            };
+        }
+        World {
+            streams,
+            horizon: Time::ZERO + plan.duration + plan.drain,
+            current: Sequence(0),
+            next_generation: 0,
+            last_completion: Time::ZERO,
+            observe: Observe::new(plan, options.warmup, options.pilot),
+            links: Link::all(&plan.network),
+            sites: site_states(plan, &cluster_base, &mut timers),
+            timers,
+            services,
+            clients: Vec::new(),
+            users: Vec::new(),
+            calls: Table::default(),
+            tasks: Table::default(),
+            joins: Table::default(),
+            cancels: Table::default(),
+            task_of_call: Vec::new(),
+            remembers_tasks: plan.services.iter().any(|service| service.on_cancel != OnCancel::Continue),
+            endpoints: plan.endpoints.iter().map(Endpoint::new).collect(),
+            load: vec![0; plan.endpoints.len()],
+            lanes: (0..if any_lane { plan.endpoints.len() } else { 0 })
+                .map(|_| Lane::default())
+                .collect(),
+            shared: (0..if any_shared { plan.endpoints.len() } else { 0 })
+                .map(|_| Shared::default())
+                .collect(),
+            upstreams: plan.clusters.iter().map(|cluster| upstream(plan, cluster)).collect(),
+            callers: Vec::new(),
+            cluster_of: vec![NIL; clusters as usize],
+            fault_targets: Vec::new(),
+            fault_active: Vec::new(),
+            plan,
+        }
+    }
+
+    #[inline]
+    pub(super) fn services_of(&self, endpoint: u32) -> &ServiceState {
+        &self.services[self.endpoints[endpoint as usize].service as usize]
+    }
+
+    #[inline]
+    pub(super) fn free_task(&mut self, task: u32) {
+        let row = &mut self.tasks[task];
+        row.endpoint = NIL;
+        row.wake = Sequence::NONE;
+        self.tasks.release(task);
+    }
+
+    /// Remembers which task serves a call, where a cancellation may ask.
+    #[inline]
+    pub(super) fn remember_task(&mut self, call: u32, task: u32) {
+        if self.remembers_tasks {
+            if self.task_of_call.len() <= call as usize {
+                self.task_of_call.resize(call as usize + 1, NIL);
+            }
+            self.task_of_call[call as usize] = task;
+        }
+    }
+}
+
+fn upstream(plan: &Plan, cluster: &crate::model::plan::ClusterPlan) -> Arc<Upstream> {
+    let service = &plan.services[cluster.service as usize];
+    let endpoints = &plan.endpoints[service.first_endpoint as usize..][..service.endpoint_count as usize];
+    let infos = endpoints.iter().map(|endpoint| endpoint.info.clone()).collect();
+    Arc::new(Upstream::new((*cluster.config).clone(), infos))
+}
+
+fn site_states(plan: &Plan, cluster_base: &[u32], timers: &mut Timers) -> Vec<SiteState> {
+    let mut states: Vec<SiteState> = plan
+        .sites
+        .iter()
+        .map(|site| SiteState {
+            edge: site.edge,
+            cluster_base: cluster_base[site.cluster as usize],
+            start: plan.operations[site.operation as usize].start,
+            request_size: site.request_size,
+            response_size: site.response_size,
+            timeout_list: timers.list(Timer::Call, site.timeout),
+            attempt_list: timers.list(Timer::Attempt, site.per_try_timeout),
+            client: NIL,
+            keyed: false,
+        })
+        .collect();
+    for (index, client) in plan.clients.iter().enumerate() {
+        states[client.site as usize].client = index as u32;
+    }
+    // A key travels with its request, so if any client has keys, the calls of the services may carry them.
+    let any_key = plan.clients.iter().any(|client| !matches!(client.keys, KeyPlan::None));
+    for state in &mut states {
+        state.keyed = match state.client {
+            NIL => any_key,
+            client => !matches!(plan.clients[client as usize].keys, KeyPlan::None),
+        };
+    }
+    states
+}
+
+fn service_state(plan: &Plan, index: u32, streams: &Streams, elision: Elision) -> ServiceState {
+    let service = &plan.services[index as usize];
+    let balancers = plan
+        .clusters
+        .iter()
+        .filter(|cluster| cluster.service == index)
+        .map(|cluster| &cluster.config.balancer);
+    let load_is_known = balancers.clone().any(|balancer| balancer.reads_server_load());
+    let observed = load_is_known || balancers.clone().any(|balancer| balancer.wants_idle_reports());
+    let could_settle_visits = !observed
+        && service.discipline == Discipline::Fifo
+        && service.queue_timeout == Duration::MAX
+        && service.on_cancel == OnCancel::Continue
+        && !is_struck(plan, index, service)
+        && operations(plan, service).iter().all(|operation| is_leaf(plan, operation));
+    let could_fold_request_hop = could_settle_visits && service.concurrency == UNLIMITED;
+    let on = elision == Elision::On;
+    ServiceState {
+        concurrency: service.concurrency,
+        queue_limit: service.queue_limit,
+        discipline: service.discipline,
+        threading: service.threading,
+        on_cancel: service.on_cancel,
+        could_settle_visits,
+        settles_visits: could_settle_visits && on,
+        could_fold_request_hop,
+        folds_request_hop: could_fold_request_hop && on,
+        load_is_known,
+        idle_listeners: Vec::new(),
+        idle_rng: streams.rng(Purpose::Idle, u64::from(index)),
+    }
+}
+
+fn operations<'p>(plan: &'p Plan, service: &ServicePlan) -> &'p [OperationPlan] {
+    &plan.operations[service.first_operation as usize..][..service.operation_count as usize]
+}
+
+/// Whether any fault can strike an endpoint of a service.
+fn is_struck(plan: &Plan, index: u32, service: &ServicePlan) -> bool {
+    let endpoints = service.first_endpoint..service.first_endpoint + service.endpoint_count;
+    plan.faults.iter().any(|fault| match &fault.target {
+        TargetPlan::Endpoints(targets) => targets.iter().any(|target| endpoints.contains(target)),
+        TargetPlan::Some { service, .. } => *service == index,
+    })
+}
+
+/// Whether an operation makes no call. Its instructions end where the next operation's begin.
+fn is_leaf(plan: &Plan, operation: &OperationPlan) -> bool {
+    let end = plan
+        .operations
+        .iter()
+        .map(|other| other.start)
+        .filter(|&start| start > operation.start)
+        .min();
+    let end = end.map_or(plan.program.len(), |end| end as usize);
+    let program = &plan.program[operation.start as usize..end];
+    !program
+        .iter()
+        .any(|instr| matches!(instr, Instr::Call { .. } | Instr::Parallel { .. }))
+}
+
+impl engine::World for World<'_> {
+    type Event = Event;
+
+    #[inline]
+    fn handle(&mut self, event: Event, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
+        self.current = sequence;
+        match event {
+            Event::Arrival { client } => self.arrive(client, now, agenda),
+            Event::UserSends { user } => self.user_sends(user, now, agenda),
+            Event::RequestDelivered { task } => self.request_delivered(task, now, agenda),
+            Event::WorkDone { task } => self.work_done(task, sequence, now, agenda),
+            Event::SharedWorkDone { endpoint } => self.shared_work_done(endpoint, sequence, now, agenda),
+            Event::QueueTimeout { task } => self.queue_timeout(task, sequence, now, agenda),
+            Event::ResponseDelivered { call } => self.response_delivered(call, sequence, now, agenda),
+            Event::RetryDue { call } => self.retry_due(call, sequence, now, agenda),
+            Event::TimerFires { list } => {
+                if let Some((call, timer)) = self.timers.fire(list, sequence, &mut self.calls, agenda) {
+                    self.timer_expired(call, timer, now, agenda);
+                }
+            }
+            Event::CallTimeout { call } => self.own_timer_fires(call, Timer::Call, sequence, now, agenda),
+            Event::AttemptTimeout { call } => self.own_timer_fires(call, Timer::Attempt, sequence, now, agenda),
+            Event::CancelDelivered { cancel } => self.cancel_delivered(cancel, now, agenda),
+            Event::FaultBegins { fault } => self.fault_begins(fault, now, agenda),
+            Event::FaultEnds { fault } => self.fault_ends(fault, now, agenda),
+        }
+    }
+}
+
+impl World<'_> {
+    /// The event of a timer that has one of its own.
+    fn own_timer_fires(&mut self, call: u32, timer: Timer, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
+        let link = &mut self.calls[call].timers[timer as usize];
+        if link.sequence == sequence {
+            link.sequence = Sequence::NONE;
+            self.timer_expired(call, timer, now, agenda);
+        }
+    }
+}
+
+/// Runs one cell.
+pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
+    let mut world = World::new(plan, options);
+    let mut agenda = Agenda::default();
+    world.start_faults(&mut agenda);
+    world.start_clients(&mut agenda);
+    let mut digest = Digest::default();
+    let horizon = world.horizon;
+    let events = engine::run(&mut world, &mut agenda, horizon, &mut digest);
+    world.count_unfinished();
+    world.count_left_over();
+    let simulated = world.last_completion.max(Time::ZERO + plan.duration);
+    world.observe.finish(plan, digest.finish(), events, simulated)
+}

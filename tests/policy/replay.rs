@@ -1,0 +1,258 @@
+//! The bench itself: the form of its lines, and how it refuses.
+
+use std::io::BufReader;
+
+use meshsim::policy::ClusterConfig;
+use meshsim::replay::{Error, run, setup};
+use serde_json::{Value, json};
+
+use super::{config, endpoints_line, output};
+
+fn three() -> String {
+    endpoints_line(&[json!({"id": "a:1"}), json!({"id": "b:1"}), json!({"id": "c:1"})])
+}
+
+fn fault(policy: &str, script: &str) -> String {
+    match run(config(policy, &json!({})), 0, script.as_bytes(), Vec::new()) {
+        Err(error @ Error::Script { .. }) => error.to_string(),
+        other => panic!("{script} gives {other:?}"),
+    }
+}
+
+#[test]
+fn decisions_have_the_promised_form() {
+    let script = r#"{"op": "pick"}
+        {"op": "endpoints", "endpoints": [{"id": "say \"a\""}]}
+
+        {"op": "tick", "t": 2.5}
+        {"op": "pick", "count": 2, "key": "k"}
+        {"op": "done", "t": 3, "endpoint": "say \"a\"", "status": 503, "load": {"rps": 3}}
+        {"op": "caller", "zone": "a", "local_hosts": {"a": 3}}
+        {"op": "pick", "t": 3.25, "auto_done": true, "source": "10.0.0.1:4000"}
+    "#;
+    let expected = r#"{"t": 0.0, "pick": null}
+{"t": 2.5, "pick": "say \"a\""}
+{"t": 2.5, "pick": "say \"a\""}
+{"t": 3.25, "pick": "say \"a\""}
+"#;
+    assert_eq!(output(config("envoy/random", &json!({})), 0, script), expected);
+}
+
+#[test]
+fn faults_name_the_line_and_a_remedy() {
+    let after_three = |line: &str| fault("envoy/random", &format!("{}{line}\n", three()));
+    for (line, expected) in [
+        ("nonsense", "line 2: expected ident"),
+        ("[]", "line 2: "),
+        (r#"{"op": "pik"}"#, "did you mean `pick`?"),
+        (r#"{"op": "pick", "cout": 3}"#, "did you mean `count`?"),
+        (r#"{"op": "tick", "key": "k"}"#, "line 2: unknown field `key`"),
+        (r#"{"op": "pick", "hash": "-1"}"#, "a 64-bit value as a decimal text"),
+        (
+            r#"{"op": "done", "endpoint": "a:1"}"#,
+            "line 2: endpoint `a:1` has no open pick",
+        ),
+        (
+            r#"{"op": "done", "endpoint": "a:2"}"#,
+            "line 2: endpoint `a:2` is not in the list",
+        ),
+        (
+            r#"{"op": "health", "endpoint": "a:2", "health": "healthy"}"#,
+            "did you mean `a:1`?",
+        ),
+        (
+            r#"{"op": "health", "endpoint": "a:1", "health": "ill"}"#,
+            "unknown variant `ill`",
+        ),
+        (r#"{"op": "tick", "t": -1}"#, "line 2: `t` must be"),
+        (
+            r#"{"op": "endpoints", "endpoints": [{"id": "x"}, {"id": "x"}]}"#,
+            "endpoint `x` is listed twice",
+        ),
+        (
+            r#"{"op": "endpoints", "endpoints": [{"id": "x", "weight": 0}]}"#,
+            "must be at least 1",
+        ),
+        (
+            r#"{"op": "endpoints", "endpoints": [{"id": "x", "priority": 129}]}"#,
+            "must be at most 128",
+        ),
+        (r#"{"op": "endpoints"}"#, "missing field `endpoints`"),
+    ] {
+        let message = after_three(line);
+        assert!(message.contains(expected), "{line} gives {message}");
+    }
+    let message = fault("envoy/random", "{\"op\": \"tick\", \"t\": 2}\n{\"op\": \"tick\", \"t\": 1}\n");
+    assert_eq!(message, "line 2: `t` goes back from 2.0 to 1.0");
+}
+
+#[test]
+fn a_pick_is_in_flight_until_its_done() {
+    // A full scan avoids whoever has a request; only c has none.
+    let script = three()
+        + "{\"op\": \"pick\", \"count\": 3}\n{\"op\": \"done\", \"endpoint\": \"c:1\"}\n{\"op\": \"pick\"}\n\
+           {\"op\": \"done\", \"endpoint\": \"c:1\"}\n{\"op\": \"pick\"}\n";
+    for seed in 0..20 {
+        let output = output(
+            config("envoy/least_request", &json!({"selection_method": "FULL_SCAN"})),
+            seed,
+            &script,
+        );
+        let mut first: Vec<&str> = output.lines().take(3).collect();
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(first.len(), 3, "{output}");
+        assert!(output.lines().skip(3).all(|line| line.ends_with("\"c:1\"}")), "{output}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_left_can_still_be_done() {
+    let script = endpoints_line(&[json!({"id": "a:1"})])
+        + "{\"op\": \"pick\", \"count\": 2}\n"
+        + &endpoints_line(&[json!({"id": "b:1"})])
+        + "{\"op\": \"done\", \"endpoint\": \"a:1\"}\n"
+        // It is another endpoint when it comes back, but the script has one name for both.
+        + &endpoints_line(&[json!({"id": "a:1"})])
+        + "{\"op\": \"done\", \"endpoint\": \"a:1\"}\n";
+    assert_eq!(output(config("envoy/random", &json!({})), 0, &script).lines().count(), 2);
+    let message = fault("envoy/random", &(script + "{\"op\": \"done\", \"endpoint\": \"a:1\"}\n"));
+    assert!(message.contains("no open pick"), "{message}");
+}
+
+fn with_mesh(mesh: &str) -> Result<ClusterConfig, String> {
+    setup::mesh(config("envoy/random", &json!({})).balancer, mesh)
+}
+
+#[test]
+fn failures_are_answered_as_retry_says() {
+    let mesh = "mesh: {balancer: envoy/maglev, timeout: 2s, retry: {num_retries: 2, retry_on: [5xx]}}";
+    let config = with_mesh(mesh).expect("it is right");
+    let attempt = "{\"op\": \"pick\"}\n{\"op\": \"done\", \"endpoint\": \"a:1\", \"status\": 503}\n";
+    let script = endpoints_line(&[json!({"id": "a:1"})])
+        + &attempt.repeat(3)
+        + "{\"op\": \"pick\", \"attempt\": 0}\n{\"op\": \"done\", \"endpoint\": \"a:1\"}\n"
+        + "{\"op\": \"pick\"}\n{\"op\": \"done\", \"endpoint\": \"a:1\", \"local_origin\": \"reset\"}\n";
+    let output = output(config, 3, &script);
+    let answers: Vec<Value> = output
+        .lines()
+        .filter(|line| line.contains("retry"))
+        .map(|line| serde_json::from_str(line).expect("it prints JSON"))
+        .collect();
+    // Envoy's defaults: whole milliseconds below 25, then below 50.
+    let pause = |i: usize| answers[i]["retry"].as_f64().expect("a pause");
+    assert!(pause(0) < 0.025 && pause(1) < 0.05 && pause(3) < 0.025, "{output}");
+    assert_eq!(answers.len(), 4, "{output}");
+    assert!(output.contains("{\"retry\": null, \"reason\": \"limit\"}\n"), "{output}");
+}
+
+#[test]
+fn other_answers_are_not_retried() {
+    let config = with_mesh("mesh:\n  retry: {retry_on: 'gateway-error, retriable-4xx'}\n").expect("it is right");
+    let script = endpoints_line(&[json!({"id": "a:1"})])
+        + &[500, 200, 404, 409]
+            .map(|status| {
+                format!(
+                    "{{\"op\": \"pick\", \"attempt\": 0}}\n{{\"op\": \"done\", \"endpoint\": \"a:1\", \"status\": {status}}}\n"
+                )
+            })
+            .concat();
+    let output = output(config, 0, &script);
+    let lines: Vec<&str> = output.lines().filter(|line| line.contains("retry")).collect();
+    assert_eq!(lines[0], "{\"retry\": null, \"reason\": \"not_retriable\"}");
+    assert!(lines.len() == 2 && lines[1].starts_with("{\"retry\": 0."), "{output}");
+}
+
+#[test]
+fn mesh_files_are_checked() {
+    for (mesh, expected) in [
+        ("{}", "no `mesh:`"),
+        ("a: [", "expected"),
+        ("mesh: {retri: {}}", "did you mean `retry`?"),
+        ("mesh: {retry: {retry_on: 5x}}", "did you mean `5xx`?"),
+        (
+            "mesh: {retry: {retry_on: [conect-failure]}}",
+            "did you mean `connect-failure`?",
+        ),
+        (
+            "mesh: {retry: {back_off: {base_interval: 1s, max_interval: 5ms}}}",
+            "`max_interval` 5ms is shorter",
+        ),
+        ("mesh: {retry: {per_try_timeout: 5}}", "needs a unit"),
+    ] {
+        let message = with_mesh(mesh).expect_err(mesh);
+        assert!(message.contains(expected), "{mesh} gives {message}");
+    }
+}
+
+#[test]
+fn options_are_set_by_name() {
+    for setting in [
+        "hash_function=murmur_hash_2",
+        "hash_function=MURMUR_HASH_2",
+        "hash_balance_factor=120",
+    ] {
+        let setting: setup::Setting = setting.parse().expect("it is a setting");
+        setup::balancer("envoy/ring_hash", &[setting]).expect("it is an option");
+    }
+    for (policy, setting, expected) in [
+        ("envoy/ring_hsh", "a=1", "did you mean `envoy/ring_hash`?"),
+        ("envoy/ring_hash", "minimum_ringsize=5", "did you mean `minimum_ring_size`?"),
+        ("envoy/ring_hash", "hash_function=crc32", "unknown variant `crc32`"),
+        ("envoy/ring_hash", "minimum_ring_size=many", "invalid type: string \"many\""),
+        (
+            "envoy/ring_hash",
+            "maximum_ring_size=5",
+            "`minimum_ring_size` 1024 is above `maximum_ring_size` 5",
+        ),
+        ("envoy/ring_hash", "hash_balance_factor=99", "at least 100"),
+        ("envoy/maglev", "table_size=1024", "prime"),
+        ("envoy/maglev", "table_size=5000077", "at most 5000011"),
+        ("envoy/least_request", "choice_count=1", "at least 2"),
+        ("envoy/least_request", "active_request_bias=-1", "at least 0"),
+        ("linkerd/peak_ewma", "decay=0s", "longer than 0"),
+        ("research/jsq", "choices=0", "at least 1"),
+        ("envoy/random", "seed=1", "unknown field `seed`"),
+    ] {
+        let setting: setup::Setting = setting.parse().expect("it is a setting");
+        let message = setup::balancer(policy, &[setting]).expect_err(policy);
+        assert!(message.contains(expected), "{policy} gives {message}");
+    }
+}
+
+#[test]
+fn long_scripts_are_streamed() {
+    // Sixteen million bytes through a buffer of 64: what is read is not kept.
+    let line = b"{\"op\": \"pick\", \"auto_done\": true}\n";
+    let script = std::io::Read::chain(
+        &b"{\"op\": \"endpoints\", \"endpoints\": [{\"id\": \"a\"}]}\n"[..],
+        Repeat { line, left: 100_000 },
+    );
+    let mut output = Vec::new();
+    run(
+        config("envoy/round_robin", &json!({})),
+        0,
+        BufReader::with_capacity(64, script),
+        &mut output,
+    )
+    .expect("it runs");
+    assert_eq!(output.iter().filter(|byte| **byte == b'\n').count(), 100_000);
+}
+
+/// One line, so many times.
+struct Repeat {
+    line: &'static [u8],
+    left: usize,
+}
+
+impl std::io::Read for Repeat {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            return Ok(0);
+        }
+        let n = self.line.len();
+        buffer[..n].copy_from_slice(self.line);
+        self.left -= 1;
+        Ok(n)
+    }
+}

@@ -1,4 +1,4 @@
-//! What a draw costs, beside the same draw by `libm` and by `rand_distr`'s ziggurats.
+//! What a draw costs, beside inversion by `libm` and the ziggurats of `rand_distr`.
 //!
 //! Each variate has a key of its own, as in the model, so a part of each figure (see `key alone`) is the mixing of the key.
 

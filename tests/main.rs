@@ -1,8 +1,13 @@
 //! All integration tests, as one binary: they link once.
 
+mod cli;
 mod conformance;
+mod determinism;
 mod policy;
 mod report;
 mod scenario;
+mod scenarios;
+mod swarm;
 mod synthetic;
+mod theory;
 mod tidy;

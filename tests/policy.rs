@@ -159,3 +159,28 @@ fn idle_least_request_repeats_envoys_cycle_from_any_place() {
         check_cycle(&name, &case);
     }
 }
+
+/// Whom levels, degraded endpoints and panic leave to round robin: shares, since the level of each call is drawn.
+#[test]
+fn levels_share_as_envoys_do() {
+    for (name, case) in recordings("envoy/candidates") {
+        let picks_total = case["picks"].as_f64().expect("a number");
+        let ids = case["endpoints"].as_array().expect("a list");
+        for subcase in case["subcases"].as_array().expect("a list") {
+            let endpoints: Vec<Value> = (0..ids.len())
+                .map(|i| json!({"id": ids[i], "priority": case["priorities"][i], "health": subcase["health"][i]}))
+                .collect();
+            let script =
+                endpoints_line(&endpoints) + &format!("{}\n", json!({"op": "pick", "count": case["picks"], "auto_done": true}));
+            let output = output(config("envoy/round_robin", &case["options"]), 1, &script);
+            for (id, count) in ids.iter().zip(subcase["counts"].as_array().expect("a list")) {
+                let found = output.matches(&format!("{id}}}")).count() as f64 / picks_total;
+                let recorded = count.as_f64().expect("a number") / picks_total;
+                // Both shares are drawn: 4 deviations of each, of which none is above sqrt(0.25 / 20000).
+                let message = format!("{name}, {subcase}: {id} has {found} of the picks");
+                assert!((found - recorded).abs() < 4.0 * 2.0_f64.sqrt() * 0.00354, "{message}");
+                assert_eq!(found > 0.0, recorded > 0.0, "{message}");
+            }
+        }
+    }
+}

@@ -12,11 +12,18 @@ use meshsim::replay::{self, Error, setup};
 
 /// Drives one policy by a script of JSON lines and prints its decisions, one line each
 ///
-/// Lines: {"op": "endpoints", "endpoints": [{"id": "10.0.0.1:80"}]}, {"op": "pick", "key": "user-17"}, {"op": "pick", "count": 100,
-/// "auto_done": true}, {"op": "done", "endpoint": "10.0.0.1:80", "status": 503, "latency": 0.012}, {"op": "health", "endpoint":
-/// "10.0.0.1:80", "health": "unhealthy"}, {"op": "tick", "t": 10.0}. Each may have a `t` in seconds. With `retry` in the mesh file, a
-/// pick is the oldest retry that was granted and is not yet made; `"attempt": 0` on it makes it a new call.
+/// The script, one JSON object a line, each with `"t": SECONDS` if time passes:
+///   {"op": "endpoints", "endpoints": [{"id": "10.0.0.1:80", "weight": 2, "zone": "a", "priority": 0}]}
+///   {"op": "pick", "key": "user-17"}
+///   {"op": "pick", "count": 100, "auto_done": true}
+///   {"op": "done", "endpoint": "10.0.0.1:80", "status": 503, "latency": 0.012}
+///   {"op": "health", "endpoint": "10.0.0.1:80", "health": "unhealthy"}
+///   {"op": "tick"}
+///
+/// A pick is in flight until a `done` for its endpoint. Where the mesh file has `retry`, a pick is the oldest retry
+/// that was granted and not yet made; `"attempt": 0` on it makes it a new call.
 #[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub struct Args {
     /// The policy's name, such as `envoy/ring_hash`; `meshsim policies` lists them
     policy: String,

@@ -9,7 +9,7 @@ mod normal;
 
 pub use elementary::{exp, ln};
 pub use gamma::{gamma_p, gamma_quantile};
-pub use normal::{normal_cdf, normal_draw, normal_pdf, normal_quantile};
+pub use normal::{normal_cdf, normal_pdf, normal_quantile};
 
 /// x^y.
 #[inline]

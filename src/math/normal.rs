@@ -1,6 +1,4 @@
-//! The normal distribution: density, distribution function, and its inverse, once to the last digits and once fast.
-
-use std::sync::LazyLock;
+//! The normal distribution: density, distribution function, and its inverse.
 
 use super::{exp, ln};
 
@@ -109,69 +107,6 @@ fn polynomial(c: &[f64; 8], x: f64) -> f64 {
     low + high * (x2 * x2)
 }
 
-/// Degree of the pieces of [`normal_draw`] plus one.
-const TERMS: usize = 8;
-
-/// Pieces of an octave.
-const PIECES: usize = 8;
-
-/// The bits of 2^-53, the least probability that a draw has, down to the piece.
-const LOWEST: u64 = (1023 - 53) * PIECES as u64;
-
-/// 52 octaves from 2^-53 to 1/2, and 1/2 itself.
-const ROWS: usize = 52 * PIECES + 1;
-
-/// Polynomials through the quantiles at Chebyshev's nodes, in the position within the piece from -1 to 1.
-static TABLE: LazyLock<[[f64; TERMS]; ROWS]> = LazyLock::new(|| {
-    let nodes: [f64; TERMS] = std::array::from_fn(|k| libm::cos(std::f64::consts::PI * (2 * k + 1) as f64 / 16.0));
-    std::array::from_fn(|row| {
-        let bound = |row: u64| f64::from_bits((LOWEST + row) << 49);
-        let (low, high) = (bound(row as u64), bound(row as u64 + 1));
-        let values = nodes.map(|node| normal_quantile(0.5 * (low + high) + 0.5 * (high - low) * node));
-        interpolate(&nodes, values)
-    })
-});
-
-/// The coefficients of the polynomial through these points, by Newton's divided differences.
-fn interpolate(nodes: &[f64; TERMS], mut values: [f64; TERMS]) -> [f64; TERMS] {
-    for order in 1..TERMS {
-        for k in (order..TERMS).rev() {
-            values[k] = (values[k] - values[k - 1]) / (nodes[k] - nodes[k - order]);
-        }
-    }
-    let mut coefficients = [0.0; TERMS];
-    for (node, difference) in nodes.iter().zip(values).rev() {
-        // Multiplies by (x - node) and adds the difference.
-        for k in (1..TERMS).rev() {
-            coefficients[k] = coefficients[k - 1] - node * coefficients[k];
-        }
-        coefficients[0] = difference - node * coefficients[0];
-    }
-    coefficients
-}
-
-/// [`normal_quantile`] to an absolute error below 1e-13, in half the time: for draws.
-///
-/// The smaller tail is cut into octaves, those into eight pieces, and each has a polynomial: no division and no branch to
-/// mispredict, as AS 241 has for one draw in seven. Of the 27 KiB most draws touch the two or three that hold p > 1/64.
-#[inline]
-pub fn normal_draw(p: f64) -> f64 {
-    let bits = p.min(1.0 - p).to_bits();
-    let row = (bits >> 49).wrapping_sub(LOWEST) as usize;
-    let Some(coefficients) = TABLE.get(row) else {
-        return rare_quantile(p);
-    };
-    // The bits below the piece, as a number from 1 to 2, then from -1 to 1.
-    let within = f64::from_bits((bits << 3 & 0x000F_FFFF_FFFF_FFFF) | 0x3FF0_0000_0000_0000) * 2.0 - 3.0;
-    polynomial(coefficients, within).copysign(p - 0.5)
-}
-
-#[cold]
-#[inline(never)]
-fn rare_quantile(p: f64) -> f64 {
-    normal_quantile(p)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,18 +126,5 @@ mod tests {
             let p = f64::from(i) / 2000.0;
             close(normal_cdf(normal_quantile(p)), p, 1e-14);
         }
-    }
-
-    #[test]
-    fn draws_are_quantiles() {
-        let mut draws = crate::random::Key(7).draws();
-        for _ in 0..200_000 {
-            let u = draws.unit();
-            for p in [u, 1.0 - u * 1e-3, u * 1e-3, u * 1e-6, u * 1e-12] {
-                let (draw, quantile) = (normal_draw(p), normal_quantile(p));
-                assert!((draw - quantile).abs() < 1e-13, "{p}: {draw} is not {quantile}");
-            }
-        }
-        assert!(normal_draw(0.5).abs() < 1e-13);
     }
 }

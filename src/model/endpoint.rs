@@ -483,7 +483,8 @@ impl World<'_> {
         let Some(incoming) = (task != NIL).then(|| self.tasks[task].incoming()) else {
             return;
         };
-        if incoming.call != call || incoming.generation != row.generation {
+        // A free row: the endpoint has answered, and the answer is on its way.
+        if incoming.endpoint == NIL || incoming.call != call || incoming.generation != row.generation {
             return;
         }
         let latency = self.cancel_latency(&incoming);
@@ -576,24 +577,30 @@ impl World<'_> {
         row.tail = NIL;
         row.incarnation += 1;
         self.load[endpoint as usize] = 0;
-        for task in self.tasks.slots() {
-            let row = self.tasks[task];
-            if row.endpoint != endpoint || row.state.is_under_way() {
-                continue;
-            }
-            match row.state {
-                TaskState::Calling => self.calls[row.waits_for].parent = NIL,
-                TaskState::Joining => self.joins.release(row.waits_for),
-                _ => {}
-            }
-            self.tasks[task].holds_slot = false;
-            self.free_task(task);
-            if row.join == NIL && row.state != TaskState::Abandoned {
-                self.observe
-                    .attempt_left(self.stay(endpoint, row.arrived), now, End::Answer(Answer::Reset));
-                if tell {
-                    self.reset(&row.incoming(), now, agenda);
-                }
+        let here = |task: &u32| self.tasks[*task].endpoint == endpoint && !self.tasks[*task].state.is_under_way();
+        let mut here: Vec<u32> = self.tasks.slots().filter(here).collect();
+        // In an order that belongs to the attempts: where their rows lie must not matter.
+        here.sort_unstable_by_key(|&task| (self.tasks[task].arrived, self.tasks[task].id.0));
+        for task in here {
+            self.lose(task, tell, now, agenda);
+        }
+    }
+
+    /// A task is lost with its endpoint.
+    fn lose(&mut self, task: u32, tell: bool, now: Time, agenda: &mut Agenda<Event>) {
+        let row = self.tasks[task];
+        match row.state {
+            TaskState::Calling => self.calls[row.waits_for].parent = NIL,
+            TaskState::Joining => self.joins.release(row.waits_for),
+            _ => {}
+        }
+        self.tasks[task].holds_slot = false;
+        self.free_task(task);
+        if row.join == NIL && row.state != TaskState::Abandoned {
+            self.observe
+                .attempt_left(self.stay(row.endpoint, row.arrived), now, End::Answer(Answer::Reset));
+            if tell {
+                self.reset(&row.incoming(), now, agenda);
             }
         }
     }

@@ -107,23 +107,30 @@ impl World<'_> {
         }
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let latency = connect + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
-        let service = self.services_of(endpoint);
+        let at_once = connect == Duration::ZERO && self.links[link as usize].instant;
+        self.travel(&incoming, latency, at_once, now, agenda);
+    }
+
+    /// A request is on its way for `latency`; `at_once`: there is no way.
+    #[inline]
+    fn travel(&mut self, incoming: &Incoming, latency: Duration, at_once: bool, now: Time, agenda: &mut Agenda<Event>) {
+        let service = self.services_of(incoming.endpoint);
         if service.folds_request_hop {
             // Nothing at the endpoint depends on who comes first, so the visit is settled now.
-            return self.visit_unlimited(&incoming, now, now + latency, agenda);
+            return self.visit_unlimited(incoming, now, now + latency, agenda);
         }
         // Where the hop could be folded, the numbers of the visit are reserved as if it were.
         let could_fold = service.could_fold_request_hop;
         let sequence = if could_fold { agenda.reserve(3) } else { Sequence::NONE };
         let wake = if could_fold { sequence.next() } else { Sequence::NONE };
-        if connect == Duration::ZERO && self.links[link as usize].instant {
-            return self.deliver(&incoming, wake, now, agenda);
+        if at_once {
+            return self.deliver(incoming, wake, now, agenda);
         }
         let task = self.tasks.insert(Task {
             wake,
-            ..Task::travelling(&incoming)
+            ..Task::travelling(incoming)
         });
-        self.remember_task(call, task);
+        self.remember_task(incoming.call, task);
         let sequence = if could_fold { sequence } else { agenda.reserve(1) };
         agenda.at_reserved(now + latency, sequence, Event::RequestDelivered { task });
     }
@@ -164,15 +171,14 @@ impl World<'_> {
         let incoming = self.tasks[task].incoming();
         let Some(link) = self.link_of(&incoming) else {
             // The caller gave up before the connection was there: the request is never sent.
-            self.free_task(task);
-            return;
+            return self.free_task(task);
         };
         let back = self.links[link as usize].back;
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let latency = self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0)
             + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
-        self.tasks[task].state = TaskState::Travelling;
-        agenda.at(now + latency, Event::RequestDelivered { task });
+        self.free_task(task);
+        self.travel(&incoming, latency, false, now, agenda);
     }
 
     /// The link from an attempt's caller to its endpoint, if the caller still waits.

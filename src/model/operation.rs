@@ -291,13 +291,15 @@ impl World<'_> {
 
     /// Work in progress at an endpoint takes `ratio` times as long from now on.
     pub(super) fn stretch_work(&mut self, endpoint: u32, ratio: f64, now: Time, agenda: &mut Agenda<Event>) {
-        for task in self.tasks.slots() {
+        let working = |task: &u32| self.tasks[*task].endpoint == endpoint && self.tasks[*task].state == TaskState::Working;
+        let mut working: Vec<u32> = self.tasks.slots().filter(working).collect();
+        // In the order of their old events: where the rows lie must not matter.
+        working.sort_unstable_by_key(|&task| (self.tasks[task].work_end, self.tasks[task].wake));
+        for task in working {
             let row = &mut self.tasks[task];
-            if row.endpoint == endpoint && row.state == TaskState::Working {
-                let left = Duration::from_nanos_f64(row.work_end.since(now).0 as f64 * ratio);
-                row.work_end = now + left;
-                row.wake = agenda.at(row.work_end, Event::WorkDone { task });
-            }
+            let left = Duration::from_nanos_f64(row.work_end.since(now).0 as f64 * ratio);
+            row.work_end = now + left;
+            row.wake = agenda.at(row.work_end, Event::WorkDone { task });
         }
     }
 }

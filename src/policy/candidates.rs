@@ -68,11 +68,17 @@ impl<'a> CandidateSet<'a> {
     #[inline]
     pub fn get(&self, i: u32) -> EndpointIndex {
         debug_assert!(i < self.len);
-        if self.members.is_empty() {
+        if self.is_prefix() {
             EndpointIndex(i)
         } else {
             self.members[i as usize]
         }
+    }
+
+    /// Whether member `i` is endpoint `i`, as it is where all endpoints are in the same standing.
+    #[inline]
+    pub fn is_prefix(&self) -> bool {
+        self.members.is_empty()
     }
 
     /// All members, in the order of the endpoint list.
@@ -120,9 +126,8 @@ struct Members {
     equal_weights: bool,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Level {
-    sets: [Members; KINDS],
     counts: Counts,
     load: Load,
 }
@@ -240,6 +245,8 @@ pub(crate) struct Candidates {
     order: Vec<EndpointIndex>,
     standing: Vec<Standing>,
     levels: Vec<Level>,
+    // By number: those of a level are neighbours.
+    sets: Vec<Members>,
     // The set that gets all traffic, where there is one: the common case needs no draw.
     sole: Option<u32>,
 }
@@ -269,6 +276,7 @@ impl Candidates {
             order,
             standing,
             levels: vec![Level::default(); level_count],
+            sets: vec![Members::default(); level_count * KINDS],
             sole: None,
         };
         for level in 0..level_count {
@@ -301,7 +309,7 @@ impl Candidates {
 
     /// How many sets there are; their numbers are below this.
     pub fn set_count(&self) -> usize {
-        self.levels.len() * KINDS
+        self.sets.len()
     }
 
     /// The level of an endpoint of the list.
@@ -325,28 +333,30 @@ impl Candidates {
     }
 
     fn fill_level(&mut self, number: usize, weights: &[u32]) {
-        let level = &mut self.levels[number];
-        *level = Level::default();
+        let mut counts = Counts::default();
+        let sets = &mut self.sets[number * KINDS..(number + 1) * KINDS];
+        sets.fill(Members::default());
         for &endpoint in &self.order {
             let standing = self.standing[endpoint.at()];
             if usize::from(standing.level) != number {
                 continue;
             }
-            level.counts.total += 1;
+            counts.total += 1;
             match standing.health {
-                Health::Healthy => level.counts.healthy += 1,
-                Health::Degraded => level.counts.degraded += 1,
+                Health::Healthy => counts.healthy += 1,
+                Health::Degraded => counts.degraded += 1,
                 Health::Unhealthy => {}
-                Health::Excluded => level.counts.excluded += 1,
+                Health::Excluded => counts.excluded += 1,
             }
-            level.sets[Kind::All as usize].list.push(endpoint);
+            sets[Kind::All as usize].list.push(endpoint);
             if let Some(kind) = standing.kind {
-                level.sets[usize::from(kind)].list.push(endpoint);
+                sets[usize::from(kind)].list.push(endpoint);
             }
         }
-        for set in &mut level.sets {
+        for set in sets {
             set.finish(weights);
         }
+        self.levels[number].counts = counts;
     }
 
     fn distribute(&mut self) {
@@ -356,7 +366,7 @@ impl Candidates {
                 let available: Vec<_> = counts.iter().map(|&c| availability(c, OVERPROVISIONING_FACTOR)).collect();
                 distribute(&counts, &available, PANIC_THRESHOLD)
             }
-            Rules::Ready => first_ready(&self.levels),
+            Rules::Ready => self.first_ready(),
         };
         for (level, load) in self.levels.iter_mut().zip(loads) {
             level.load = load;
@@ -365,6 +375,15 @@ impl Candidates {
             let full = |level: &Level| [level.load.healthy, level.load.degraded][which] == 100;
             self.levels.iter().position(full).map(|level| self.number(level, kind))
         });
+    }
+
+    fn first_ready(&self) -> Vec<Load> {
+        let mut loads = vec![Load::default(); self.levels.len()];
+        let ready = |level: usize| self.sets[level * KINDS + Kind::Healthy as usize].len > 0;
+        if let Some(first) = (0..loads.len()).find(|&level| ready(level)) {
+            loads[first].healthy = 100;
+        }
+        loads
     }
 
     /// The number of the set that `draw` falls on: uniform 64 bits, or the request's hash. `None`: nobody may be picked.
@@ -404,12 +423,8 @@ impl Candidates {
     /// The set of this number; empty where there is none.
     #[inline]
     pub fn set(&self, number: u32) -> CandidateSet<'_> {
-        let (level, kind) = (number as usize / KINDS, number as usize % KINDS);
-        let (len, equal_weights, members) = match self.levels.get(level) {
-            Some(level) => {
-                let set = &level.sets[kind];
-                (set.len, set.equal_weights, set.list.as_slice())
-            }
+        let (len, equal_weights, members) = match self.sets.get(number as usize) {
+            Some(set) => (set.len, set.equal_weights, set.list.as_slice()),
             None => (0, true, [].as_slice()),
         };
         CandidateSet {
@@ -441,12 +456,4 @@ fn kind_of(rules: Rules, health: Health) -> Option<Kind> {
         (Health::Degraded, _) => Some(Kind::Degraded),
         (Health::Unhealthy | Health::Excluded, _) => None,
     }
-}
-
-fn first_ready(levels: &[Level]) -> Vec<Load> {
-    let mut loads = vec![Load::default(); levels.len()];
-    if let Some(first) = levels.iter().position(|level| level.sets[Kind::Healthy as usize].len > 0) {
-        loads[first].healthy = 100;
-    }
-    loads
 }

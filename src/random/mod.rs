@@ -8,6 +8,7 @@ pub mod arrival;
 pub mod distribution;
 pub mod quantity;
 mod stream;
+mod ziggurat;
 
 pub use arrival::{Arrival, ArrivalConfig};
 pub use distribution::{Distribution, DistributionConfig};

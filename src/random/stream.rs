@@ -96,8 +96,9 @@ impl Draws {
     }
 }
 
+/// Bits as a uniform number in the open interval (0, 1); the lowest twelve have no part in it.
 #[inline]
-fn open_unit(bits: u64) -> f64 {
+pub(super) fn open_unit(bits: u64) -> f64 {
     // 52 bits and the half fit a float's 53 digits: one bit more, and the last cell would round to 1.
     ((bits >> 12) as f64 + 0.5) * (1.0 / 4_503_599_627_370_496.0)
 }

@@ -120,6 +120,42 @@ fn an_endpoint_that_left_can_still_be_done() {
     assert!(message.contains("no open pick"), "{message}");
 }
 
+fn pick_count(count: usize) -> String {
+    format!("{}\n", json!({"op": "pick", "count": count, "auto_done": true}))
+}
+
+#[test]
+fn a_cursor_outlives_changes_of_the_list() {
+    // Envoy's cursor is not reset: what is picked depends on how many picks there were, not of which list.
+    let four = endpoints_line(&["a:1", "b:1", "c:1", "d:1"].map(|id| json!({"id": id})));
+    for seed in 0..10 {
+        let last = |script: String| {
+            let output = output(config("envoy/round_robin", &json!({})), seed, &script);
+            output.lines().last().expect("it picks").to_string()
+        };
+        assert_eq!(
+            last(three() + &pick_count(5) + &four + &pick_count(1)),
+            last(four.clone() + &pick_count(6)),
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn a_schedule_goes_on_while_its_level_stays_and_begins_anew_when_it_changes() {
+    let list = |weights: [u32; 3]| {
+        endpoints_line(&[0, 1, 2].map(|i| json!({"id": format!("e:{i}"), "weight": weights[i], "priority": 0})))
+    };
+    let picks = |script: String| output(config("envoy/round_robin", &json!({})), 5, &script);
+    let plain = picks(list([5, 1, 1]) + &pick_count(14));
+    assert_eq!(
+        picks(list([5, 1, 1]) + &pick_count(3) + &list([5, 1, 1]) + &pick_count(11)),
+        plain
+    );
+    let changed = picks(list([4, 1, 1]) + &pick_count(3) + &list([5, 1, 1]) + &pick_count(14));
+    assert!(changed.ends_with(&plain), "{changed}");
+}
+
 fn with_mesh(mesh: &str) -> Result<ClusterConfig, String> {
     setup::mesh(config("envoy/random", &json!({})).balancer, mesh)
 }

@@ -88,7 +88,9 @@ fn the_example_of_the_contract_compiles() {
     // The hash itself is held against the specification's value below.
     assert_eq!(hashes[17], xxhash_rust::xxh64::xxh64(b"key-17", 0));
 
-    let [crash, slow] = &plan.faults[..] else { panic!("{:?}", plan.faults) };
+    let [crash, slow] = &plan.faults[..] else {
+        panic!("{:?}", plan.faults)
+    };
     assert_eq!((crash.at, crash.lasts), (Time(120_000_000_000), Duration::from_secs(60)));
     assert_eq!(crash.kind, FaultKind::CrashRefuse);
     assert_eq!(crash.target, TargetPlan::Endpoints(vec![1, 4, 7, 9]));
@@ -121,12 +123,22 @@ fn the_example_s_program_is_in_the_order_of_the_file() {
         plan.program,
         [
             Instr::Work { distribution: 0 },
-            Instr::Parallel { first: 0, count: 2, on_error: OnError::Fail },
+            Instr::Parallel {
+                first: 0,
+                count: 2,
+                on_error: OnError::Fail
+            },
             Instr::Jump { to: 8 },
-            Instr::Call { site: 1, on_error: OnError::Fail },
+            Instr::Call {
+                site: 1,
+                on_error: OnError::Fail
+            },
             Instr::End,
             Instr::Maybe { probability, to: 7 },
-            Instr::Call { site: 2, on_error: OnError::Ignore },
+            Instr::Call {
+                site: 2,
+                on_error: OnError::Ignore
+            },
             Instr::End,
             Instr::Work { distribution: 1 },
             Instr::End,
@@ -169,7 +181,10 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((service.cores, service.queue_timeout), (1, Duration::MAX));
     assert_eq!((service.threading, service.on_cancel), (Threading::Async, OnCancel::Continue));
     let endpoint = &plan.endpoints[1];
-    assert_eq!((endpoint.speed, endpoint.fail, endpoint.info.weight), (1.0, Probability::NEVER, 1));
+    assert_eq!(
+        (endpoint.speed, endpoint.fail, endpoint.info.weight),
+        (1.0, Probability::NEVER, 1)
+    );
     assert_eq!(endpoint.info.address, "10.0.0.2:8080");
     assert_eq!(plan.clients[0].caller_zones, [0]);
     assert!(matches!(plan.clients[0].keys, KeyPlan::None));
@@ -186,7 +201,10 @@ fn defaults_are_those_of_the_contract() {
 fn repeat_is_written_out_and_shares_its_distribution_and_site() {
     let plan = plan_of_steps("[{call: t/a, repeat: 3}, {repeat: 2, steps: [{work: 5ms}, {call: t/a, probability: 50%}]}]");
     let half = Probability::new(0.5);
-    let call = |site| Instr::Call { site, on_error: OnError::Fail };
+    let call = |site| Instr::Call {
+        site,
+        on_error: OnError::Fail,
+    };
     assert_eq!(
         plan.program[..10],
         [
@@ -194,16 +212,26 @@ fn repeat_is_written_out_and_shares_its_distribution_and_site() {
             call(1),
             call(1),
             Instr::Work { distribution: 0 },
-            Instr::Maybe { probability: half, to: 6 },
+            Instr::Maybe {
+                probability: half,
+                to: 6
+            },
             call(2),
             Instr::Work { distribution: 0 },
-            Instr::Maybe { probability: half, to: 9 },
+            Instr::Maybe {
+                probability: half,
+                to: 9
+            },
             call(2),
             Instr::End,
         ]
     );
     assert_eq!(plan.sites.len(), 3, "one of the client, two of the program");
-    assert_eq!((plan.sites[1].edge, plan.sites[2].edge), (1, 1), "the same operation called by the same service");
+    assert_eq!(
+        (plan.sites[1].edge, plan.sites[2].edge),
+        (1, 1),
+        "the same operation called by the same service"
+    );
     assert_eq!(plan.clusters.len(), 2);
 }
 
@@ -241,14 +269,30 @@ fn choose_goes_by_cumulative_weight_and_every_arm_jumps_behind_the_step() {
             Instr::Work { distribution: 0 },
             Instr::Jump { to: 6 },
             Instr::Jump { to: 6 },
-            Instr::Call { site: 1, on_error: OnError::Fail },
+            Instr::Call {
+                site: 1,
+                on_error: OnError::Fail
+            },
             Instr::Jump { to: 6 },
-            Instr::Fail { probability: Probability::new(0.05), status: 429 },
-            Instr::Fail { probability: Probability::new(0.5), status: 503 },
+            Instr::Fail {
+                probability: Probability::new(0.05),
+                status: 429
+            },
+            Instr::Fail {
+                probability: Probability::new(0.5),
+                status: 503
+            },
         ]
     );
     let arms: Vec<(Probability, u32)> = plan.arms.iter().map(|arm| (arm.up_to, arm.start)).collect();
-    assert_eq!(arms, [(Probability::new(0.2), 1), (Probability::new(0.8), 3), (Probability::ALWAYS, 4)]);
+    assert_eq!(
+        arms,
+        [
+            (Probability::new(0.2), 1),
+            (Probability::new(0.8), 3),
+            (Probability::ALWAYS, 4)
+        ]
+    );
 }
 
 #[test]
@@ -273,7 +317,13 @@ fn probabilities_of_one_keep_their_instruction() {
     let always = plan_of_steps("[{work: 1ms, probability: 100%}]");
     let seldom = plan_of_steps("[{work: 1ms, probability: 1%}]");
     assert_eq!(always.program.len(), seldom.program.len());
-    assert_eq!(always.program[0], Instr::Maybe { probability: Probability::ALWAYS, to: 2 });
+    assert_eq!(
+        always.program[0],
+        Instr::Maybe {
+            probability: Probability::ALWAYS,
+            to: 2
+        }
+    );
 }
 
 const MESHES: &str = "
@@ -312,7 +362,11 @@ fn meshes_are_inherited_key_by_key_and_equal_clusters_are_one() {
     let scenario = valid(MESHES);
     let plan = &only(&scenario).plan;
     let millis = |site: usize| plan.sites[site].timeout.0 / 1_000_000;
-    assert_eq!((millis(0), millis(1), millis(2)), (1000, 300, 30_000), "the client's own, where it is shorter");
+    assert_eq!(
+        (millis(0), millis(1), millis(2)),
+        (1000, 300, 30_000),
+        "the client's own, where it is shorter"
+    );
     assert_eq!([3, 4, 5].map(millis), [1000, 5000, 1000]);
     assert_eq!(plan.sites[6].timeout, Duration::MAX, "switched off for the service");
     assert_eq!(millis(8), 7000, "from the group around");
@@ -323,7 +377,13 @@ fn meshes_are_inherited_key_by_key_and_equal_clusters_are_one() {
         .clusters
         .iter()
         .filter(|cluster| cluster.owner == Owner::Service(0))
-        .map(|cluster| (cluster.service, cluster.config.balancer.name(), cluster.config.retry.is_some()))
+        .map(|cluster| {
+            (
+                cluster.service,
+                cluster.config.balancer.name(),
+                cluster.config.retry.is_some(),
+            )
+        })
         .collect();
     assert_eq!(
         of_front,
@@ -341,11 +401,17 @@ fn meshes_are_inherited_key_by_key_and_equal_clusters_are_one() {
     let connections = |site: usize| plan.clusters[cluster(site) as usize].connections;
     assert_eq!(
         connections(3),
-        ConnectionPlan::Pooled { protocol: Protocol::Http2, idle_timeout: Duration::from_secs(3600) }
+        ConnectionPlan::Pooled {
+            protocol: Protocol::Http2,
+            idle_timeout: Duration::from_secs(3600)
+        }
     );
     assert_eq!(
         connections(7),
-        ConnectionPlan::Pooled { protocol: Protocol::Http1, idle_timeout: Duration::from_secs(9) }
+        ConnectionPlan::Pooled {
+            protocol: Protocol::Http1,
+            idle_timeout: Duration::from_secs(9)
+        }
     );
     assert_eq!(plan.edges.len(), 5, "three clients', and the front's to a and to b");
 }
@@ -426,13 +492,22 @@ clients:
     assert_eq!(variant.names.endpoints, ["s-0", "x", "s-2", "t-0"]);
     let s = &plan.services[0];
     assert_eq!((s.concurrency, s.queue_limit, s.cores), (UNLIMITED, 0, 4));
-    assert_eq!((s.discipline, s.threading, s.on_cancel), (Discipline::ProcessorSharing, Threading::Sync, OnCancel::DropQueued));
+    assert_eq!(
+        (s.discipline, s.threading, s.on_cancel),
+        (Discipline::ProcessorSharing, Threading::Sync, OnCancel::DropQueued)
+    );
     assert_eq!(s.queue_timeout, Duration::from_secs(2));
-    assert_eq!((plan.services[1].discipline, plan.services[1].on_cancel), (Discipline::Lifo, OnCancel::Stop));
+    assert_eq!(
+        (plan.services[1].discipline, plan.services[1].on_cancel),
+        (Discipline::Lifo, OnCancel::Stop)
+    );
     let x = &plan.endpoints[1];
     assert_eq!((x.info.weight, x.speed, x.info.address.as_str()), (7, 2.0, "1.2.3.4:80"));
     assert_eq!((x.fail, x.fail_status), (Probability::new(0.05), 503));
-    assert_eq!((plan.endpoints[2].fail, plan.endpoints[2].fail_status), (Probability::new(0.1), 500));
+    assert_eq!(
+        (plan.endpoints[2].fail, plan.endpoints[2].fail_status),
+        (Probability::new(0.1), 500)
+    );
     let Load::Closed { users, think } = plan.clients[0].load else {
         panic!("{:?}", plan.clients[0].load)
     };
@@ -476,7 +551,16 @@ fn faults_take_shares_and_services() {
     };
     assert_eq!(plan.distributions[distribution as usize], millis(5));
     let labels: Vec<&str> = variant.faults.iter().map(|fault| fault.label.as_str()).collect();
-    assert_eq!(labels, ["hang 2 of 6 of s", "crash 1 of 6 of s", "slow s by 5ms", "slow s 0.5 times", "crash s/s-1"]);
+    assert_eq!(
+        labels,
+        [
+            "hang 2 of 6 of s",
+            "crash 1 of 6 of s",
+            "slow s by 5ms",
+            "slow s 0.5 times",
+            "crash s/s-1"
+        ]
+    );
     let end = Time(10_000_000_000);
     assert!(variant.faults.iter().all(|fault| fault.until == end), "not beyond the run");
 }
@@ -501,7 +585,11 @@ clients: {c: {call: c/put, arrivals: {poisson: {rate: 10/s}}}}
 ",
     );
     let plan = &only(&scenario).plan;
-    let sizes: Vec<(u32, u32)> = plan.services.iter().map(|service| (service.endpoint_count, service.cores)).collect();
+    let sizes: Vec<(u32, u32)> = plan
+        .services
+        .iter()
+        .map(|service| (service.endpoint_count, service.cores))
+        .collect();
     assert_eq!(sizes, [(3, 2), (5, 2), (3, 7)]);
     assert_eq!(plan.operations.len(), 4);
 }
@@ -513,7 +601,10 @@ fn digests_tell_plans_apart_and_ignore_how_they_are_written() {
     let same = format!("# A comment.\n{}", base.replace("duration: 10s", "duration:   '10s'"));
     assert_eq!(digest(&base), digest(&same));
     assert_ne!(digest(&base), digest(&with_steps("[{work: 2ms}]")));
-    let seed = Overrides { seed: Some(7), ..Overrides::default() };
+    let seed = Overrides {
+        seed: Some(7),
+        ..Overrides::default()
+    };
     assert_ne!(digest(&base), valid_with(&base, &seed).digest);
 }
 
@@ -527,7 +618,10 @@ fn estimates_follow_the_graph_of_calls() {
     assert_eq!(estimate.cells, 10);
     assert!((estimate.requests - 1000.0).abs() < 1e-6, "{estimate}");
     assert!((estimate.calls - 4750.0).abs() < 1e-6, "{estimate}");
-    assert!((estimate.events - (1000.0 + 2.0 * 4750.0 + 4750.0)).abs() < 1e-6, "{estimate}");
+    assert!(
+        (estimate.events - (1000.0 + 2.0 * 4750.0 + 4750.0)).abs() < 1e-6,
+        "{estimate}"
+    );
     let closed = with_steps("[{work: 100ms}, {parallel: [{work: 50ms}, {work: 150ms, repeat: 2}]}]")
         .replace("poisson: {rate: 10/s}", "closed: {users: 5, think: 750ms}");
     // A round takes a second: 5 users, 10 seconds, 10 replications.
@@ -540,7 +634,10 @@ fn force_lifts_the_limits_of_size_but_not_those_of_sense() {
     let million = with_steps("[]").replace("replicas: 2", "replicas: 1000000");
     let refusal = problems(&million, &Overrides::default());
     assert!(refusal.contains("MS0070") && refusal.contains("estimate: "), "{refusal}");
-    let force = Overrides { force: true, ..Overrides::default() };
+    let force = Overrides {
+        force: true,
+        ..Overrides::default()
+    };
     assert_eq!(only(&valid_with(&million, &force)).plan.endpoints.len(), 1_000_001);
     let absurd = with_steps("[]").replace("replicas: 2", "replicas: 4000000000");
     assert!(problems(&absurd, &force).contains("MS0071"));

@@ -26,10 +26,66 @@ fn refused(text: &str, code: &str) {
 
 /// Pieces that YAML and the schema take notice of.
 const PIECES: &[&str] = &[
-    "a", "b: ", "- ", "? ", ": ", "{", "}", "[", "]", ", ", "\n", "\n  ", "\n    ", "\t", "\r\n", "#", "'", "\"", "|\n", ">-\n", "&a ",
-    "*a", "<<: ", "!!str ", "!x ", "%YAML 1.2\n", "---\n", "...\n", "~", "null", "true", ".nan", ".inf", "1e308", "-1", "1e999",
-    "0x7fffffffffffffffff", "5ms", "10/s", "1%", "120%", "unlimited", "auto", "services: ", "topology: ", "s/get", "repeat: 99999999",
-    "mesh: ", "variants: ", "envoy/ring_hash", "é", "世", "\u{85}", "\u{feff}", "\u{2028}", "\u{1F600}", "\0", "@", "`", "\\",
+    "a",
+    "b: ",
+    "- ",
+    "? ",
+    ": ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ", ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "\t",
+    "\r\n",
+    "#",
+    "'",
+    "\"",
+    "|\n",
+    ">-\n",
+    "&a ",
+    "*a",
+    "<<: ",
+    "!!str ",
+    "!x ",
+    "%YAML 1.2\n",
+    "---\n",
+    "...\n",
+    "~",
+    "null",
+    "true",
+    ".nan",
+    ".inf",
+    "1e308",
+    "-1",
+    "1e999",
+    "0x7fffffffffffffffff",
+    "5ms",
+    "10/s",
+    "1%",
+    "120%",
+    "unlimited",
+    "auto",
+    "services: ",
+    "topology: ",
+    "s/get",
+    "repeat: 99999999",
+    "mesh: ",
+    "variants: ",
+    "envoy/ring_hash",
+    "é",
+    "世",
+    "\u{85}",
+    "\u{feff}",
+    "\u{2028}",
+    "\u{1F600}",
+    "\0",
+    "@",
+    "`",
+    "\\",
 ];
 
 proptest! {
@@ -111,13 +167,24 @@ proptest! {
 fn deep_nesting_is_refused() {
     refused(&format!("a: {}1{}", "[".repeat(200), "]".repeat(200)), "MS0013");
     refused(&format!("a: {}", "[".repeat(100_000)), "MS0013");
-    refused(&"a:\n".to_string().repeat(1).replace("a:\n", &(0..5000).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>()), "MS0013");
+    refused(
+        &"a:\n".to_string().repeat(1).replace(
+            "a:\n",
+            &(0..5000).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>(),
+        ),
+        "MS0013",
+    );
     refused(&format!("a: {}", "{a: ".repeat(5000)), "MS0013");
     refused(&format!("a:\n  {}", "- ".repeat(5000)), "MS0013");
     // By aliases: each level is as deep as the parser allows, and stands in the next.
     let mut text = String::from("a0: &a0 [x]\n");
     for level in 1..50 {
-        text.push_str(&format!("a{level}: &a{level} {}*a{}{}\n", "[".repeat(100), level - 1, "]".repeat(100)));
+        text.push_str(&format!(
+            "a{level}: &a{level} {}*a{}{}\n",
+            "[".repeat(100),
+            level - 1,
+            "]".repeat(100)
+        ));
     }
     refused(&text, "MS0013");
 }
@@ -178,7 +245,9 @@ fn the_largest_texts_end_soon() {
 
 #[test]
 fn many_errors_are_counted_and_few_are_shown() {
-    let services: String = (0..20_000).map(|n| format!("    s{n}: {{replicas: 0, operations: {{get: [{{call: t{n}/x}}]}}}}\n")).collect();
+    let services: String = (0..20_000)
+        .map(|n| format!("    s{n}: {{replicas: 0, operations: {{get: [{{call: t{n}/x}}]}}}}\n"))
+        .collect();
     let text = format!("apiVersion: meshsim/v1\nduration: 1s\ntopology:\n  services:\n{services}clients: {{}}\n");
     let rendered = survive(&text).render(false);
     assert!(rendered.contains("more"), "{}", &rendered[rendered.len() - 200..]);
@@ -188,7 +257,9 @@ fn many_errors_are_counted_and_few_are_shown() {
 #[test]
 fn long_chains_and_rings_of_calls_need_no_stack() {
     let chain = |count: usize, last: &str| {
-        let mut text = String::from("apiVersion: meshsim/v1\nduration: 1s\nreplications: 1\ntopology:\n  services:\n    s:\n      replicas: 1\n      operations:\n");
+        let mut text = String::from(
+            "apiVersion: meshsim/v1\nduration: 1s\nreplications: 1\ntopology:\n  services:\n    s:\n      replicas: 1\n      operations:\n",
+        );
         for n in 0..count - 1 {
             text.push_str(&format!("        o{n}: [{{call: s/o{}}}]\n", n + 1));
         }
@@ -202,10 +273,17 @@ fn long_chains_and_rings_of_calls_need_no_stack() {
 
 #[test]
 fn a_large_mesh_loads_quickly() {
-    let mut text = String::from("apiVersion: meshsim/v1\nduration: 1s\nreplications: 1\ntopology:\n  zones: [a, b, c]\n  services:\n");
+    let mut text =
+        String::from("apiVersion: meshsim/v1\nduration: 1s\nreplications: 1\ntopology:\n  zones: [a, b, c]\n  services:\n");
     for n in 0..1000 {
-        let call = if n < 999 { format!("{{call: s{}/get}}", n + 1) } else { "{work: 1ms}".to_string() };
-        text.push_str(&format!("    s{n}: {{replicas: 100, operations: {{get: [{{work: 1ms}}, {call}]}}}}\n"));
+        let call = if n < 999 {
+            format!("{{call: s{}/get}}", n + 1)
+        } else {
+            "{work: 1ms}".to_string()
+        };
+        text.push_str(&format!(
+            "    s{n}: {{replicas: 100, operations: {{get: [{{work: 1ms}}, {call}]}}}}\n"
+        ));
     }
     text.push_str("clients: {c: {call: s0/get, arrivals: {poisson: {rate: 1/s}}}}\n");
     let (scenario, diagnostics) = load(&Source::from_text("large.yaml", text), &Overrides::default());

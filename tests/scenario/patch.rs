@@ -56,9 +56,19 @@ fn variants_are_merged_into_the_scenario() {
     assert_eq!(scenario.variants.len(), 9);
     assert_eq!(balancer(&scenario, "same"), balancer(&scenario, "nothing"));
     let choices = balancer(&scenario, "choices");
-    assert!(choices.contains("choice_count: 5") && choices.contains("2.0"), "options are merged: {choices}");
-    assert!(balancer(&scenario, "other").contains("PeakEwma"), "another policy takes the place of the first");
-    assert_ne!(balancer(&scenario, "bare"), balancer(&scenario, "same"), "a bare name has the defaults");
+    assert!(
+        choices.contains("choice_count: 5") && choices.contains("2.0"),
+        "options are merged: {choices}"
+    );
+    assert!(
+        balancer(&scenario, "other").contains("PeakEwma"),
+        "another policy takes the place of the first"
+    );
+    assert_ne!(
+        balancer(&scenario, "bare"),
+        balancer(&scenario, "same"),
+        "a bare name has the defaults"
+    );
     assert_eq!(plan("untimed").sites[0].timeout, Duration::MAX);
     assert_eq!(plan("same").sites[0].timeout, Duration::from_secs(1));
     assert!(format!("{:?}", plan("steady").clients[0].load).contains("Constant"));
@@ -73,14 +83,23 @@ fn set_reaches_any_value_and_wins_over_variants() {
     assert_eq!(plan("topology.services.s.endpoints[0].speed", "0.5").endpoints[0].speed, 0.5);
     assert_eq!(plan("topology.services.s.endpoints.y.speed", "0.25").endpoints[1].speed, 0.25);
     assert_eq!(plan("topology.services.\"a.b\".replicas", "7").services[1].endpoint_count, 7);
-    assert_eq!(plan("topology.services.s.queue.limit", "3").services[0].queue_limit, 3, "maps are made");
+    assert_eq!(
+        plan("topology.services.s.queue.limit", "3").services[0].queue_limit,
+        3,
+        "maps are made"
+    );
     assert_eq!(plan("faults[0]", "null").faults.len(), 1, "null removes");
     assert_eq!(plan("faults", "[]").faults.len(), 0);
     assert_eq!(plan("mesh.timeout", "").sites[0].timeout, Duration::MAX);
 
     let scenario = base(&set("mesh.balancer", "envoy/random"));
     for variant in &scenario.variants {
-        assert_eq!(variant.plan.clusters[0].config.balancer.name(), "envoy/random", "{}", variant.name);
+        assert_eq!(
+            variant.plan.clusters[0].config.balancer.name(),
+            "envoy/random",
+            "{}",
+            variant.name
+        );
     }
     let scenario = base(&set("mesh.balancer.envoy/least_request.choice_count", "9"));
     for name in ["same", "bare", "choices", "other"] {
@@ -167,7 +186,10 @@ error: 1 problem
         ..Overrides::default()
     };
     let found = problems(BASE, &unknown);
-    assert!(found.contains("MS0035") && found.contains("did you mean `steady`?"), "{found}");
+    assert!(
+        found.contains("MS0035") && found.contains("did you mean `steady`?"),
+        "{found}"
+    );
     let deep = wrong(&"a.".repeat(200).trim_end_matches('.').to_string(), "1");
     assert!(deep.contains("MS0013"), "{deep}");
 }
@@ -177,7 +199,10 @@ fn an_error_of_some_variants_names_them_and_one_of_all_does_not() {
     let found = problems(&BASE.replace("rate: 5/s", "rate: -5/s"), &Overrides::default());
     assert!(found.contains("in variant `steady`"), "{found}");
     let found = problems(&BASE.replace("rate: 10/s", "rate: -10/s"), &Overrides::default());
-    assert!(found.contains("in variants `same`, `nothing`, "), "all but the one that replaces it: {found}");
+    assert!(
+        found.contains("in variants `same`, `nothing`, "),
+        "all but the one that replaces it: {found}"
+    );
     let found = problems(&BASE.replace("duration: 10s", "duration: ten"), &Overrides::default());
     assert!(!found.contains("in variant"), "{found}");
     assert_eq!(found.matches("error[").count(), 1, "said once: {found}");

@@ -27,7 +27,11 @@ fn meshsim() -> Command {
 fn output(command: &mut Command) -> (i32, String, String) {
     let output = command.output().expect("the binary runs");
     let text = |bytes| String::from_utf8(bytes).expect("output is text");
-    (output.status.code().expect("it exits"), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().expect("it exits"),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 #[test]
@@ -39,13 +43,23 @@ fn validate_reports_every_problem_of_every_file() {
 
     let (code, stdout, stderr) = output(meshsim().arg("validate").arg(path("good.yaml")));
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert!(stdout.contains("good.yaml: valid; variants: default; estimate: 10 runs, 1000 requests"), "{stdout}");
+    assert!(
+        stdout.contains("good.yaml: valid; variants: default; estimate: 10 runs, 1000 requests"),
+        "{stdout}"
+    );
 
     let all = [path("bad.yaml"), path("missing.yaml"), path("good.yaml")];
     let (code, stdout, stderr) = output(meshsim().arg("validate").args(&all));
     assert_eq!(code, 2);
     assert_eq!(stdout.lines().count(), 1, "only the result: {stdout}");
-    for part in ["MS0044", "did you mean `get`?", "MS0026", "bad.yaml:5:17", "MS0001", "missing.yaml"] {
+    for part in [
+        "MS0044",
+        "did you mean `get`?",
+        "MS0026",
+        "bad.yaml:5:17",
+        "MS0001",
+        "missing.yaml",
+    ] {
         assert!(stderr.contains(part), "{part}: {stderr}");
     }
 
@@ -102,7 +116,13 @@ fn files_that_are_none_are_refused_quickly() {
     large.set_len(100 << 20).expect("sized");
     let latin = path("latin.yaml");
     fs::write(&latin, b"name: caf\xe9\n").expect("written");
-    let (code, _, stderr) = output(meshsim().arg("validate").arg(path("large.yaml")).arg(&latin).arg(folder.path()));
+    let (code, _, stderr) = output(
+        meshsim()
+            .arg("validate")
+            .arg(path("large.yaml"))
+            .arg(&latin)
+            .arg(folder.path()),
+    );
     assert_eq!(code, 2);
     for part in ["MS0002", &format!("{} MiB", TEXT_MAX >> 20), "MS0003", "offset 9", "MS0001"] {
         assert!(stderr.contains(part), "{part}: {stderr}");
@@ -137,11 +157,15 @@ fn the_schema_describes_the_document() {
     let schema: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     let keys: Vec<&String> = schema["properties"].as_object().expect("a map").keys().collect();
-    let expected = "apiVersion name description seed duration warmup replications drain topology clients mesh faults variants expect";
+    let expected =
+        "apiVersion name description seed duration warmup replications drain topology clients mesh faults variants expect";
     assert_eq!(keys, expected.split(' ').collect::<Vec<_>>());
     assert_eq!(schema["additionalProperties"], false);
     for (name, keys) in [
-        ("Service", "replicas endpoints concurrency queue cores threading on_cancel operations mesh"),
+        (
+            "Service",
+            "replicas endpoints concurrency queue cores threading on_cancel operations mesh",
+        ),
         ("Endpoint", "name zone weight speed address fail"),
         (
             "Step",
@@ -152,8 +176,14 @@ fn the_schema_describes_the_document() {
         ("Fault", "at for crash slow"),
         ("Network", "same_zone cross_zone links loss retransmission_timeout bandwidth"),
     ] {
-        let properties = schema["$defs"][name]["properties"].as_object().unwrap_or_else(|| panic!("no {name}"));
-        assert_eq!(properties.keys().collect::<Vec<_>>(), keys.split(' ').collect::<Vec<_>>(), "{name}");
+        let properties = schema["$defs"][name]["properties"]
+            .as_object()
+            .unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(
+            properties.keys().collect::<Vec<_>>(),
+            keys.split(' ').collect::<Vec<_>>(),
+            "{name}"
+        );
         for (key, property) in properties {
             assert!(property.get("description").is_some(), "{name}.{key} is not explained");
         }
@@ -180,19 +210,36 @@ faults: [{}]
         .collect();
     let mut sorted = missing.clone();
     sorted.sort_unstable();
-    let expected = ["apiVersion", "arrivals", "at", "call", "duration", "from", "operations", "steps", "to"];
+    let expected = [
+        "apiVersion",
+        "arrivals",
+        "at",
+        "call",
+        "duration",
+        "from",
+        "operations",
+        "steps",
+        "to",
+    ];
     assert_eq!(sorted, expected, "{}", diagnostics.render(false));
 }
 
 /// Whether `value` fits `schema`: the part of JSON Schema that ours uses.
 fn fits(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json::Value) -> Result<(), String> {
     let Some(rules) = schema.as_object() else {
-        return if schema == &serde_json::Value::Bool(false) { Err("nothing fits `false`".to_string()) } else { Ok(()) };
+        return if schema == &serde_json::Value::Bool(false) {
+            Err("nothing fits `false`".to_string())
+        } else {
+            Ok(())
+        };
     };
     for (rule, of) in rules {
         match rule.as_str() {
             "$ref" => {
-                let path = of.as_str().and_then(|path| path.strip_prefix('#')).ok_or("a reference elsewhere")?;
+                let path = of
+                    .as_str()
+                    .and_then(|path| path.strip_prefix('#'))
+                    .ok_or("a reference elsewhere")?;
                 fits(value, root.pointer(path).ok_or(format!("no {path}"))?, root)?;
             }
             "anyOf" | "oneOf" => {
@@ -255,7 +302,9 @@ fn is_of_type(value: &serde_json::Value, types: &serde_json::Value) -> Result<()
 /// YAML that is also written in JSON's types, by the crate that `replay` reads its files with.
 fn as_json(node: &saphyr::Yaml<'_>) -> serde_json::Value {
     if let Some(map) = node.as_mapping() {
-        let entries = map.iter().map(|(key, value)| (key.as_str().unwrap_or_default().to_string(), as_json(value)));
+        let entries = map
+            .iter()
+            .map(|(key, value)| (key.as_str().unwrap_or_default().to_string(), as_json(value)));
         return serde_json::Value::Object(entries.collect());
     }
     if let Some(items) = node.as_vec() {

@@ -123,3 +123,81 @@ impl JsonSchema for Config {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn check(document: Value, expected: Result<&str, &str>) {
+        let found = Config::deserialize(document.clone()).map_err(|error| error.to_string());
+        match (&found, expected) {
+            (Ok(config), Ok(name)) => assert_eq!(config.name(), name, "{document}"),
+            (Err(message), Err(part)) => assert!(message.contains(part), "{document} gives {message}"),
+            _ => panic!("{document} gives {found:?}"),
+        }
+    }
+
+    #[test]
+    fn names_and_maps_are_read() {
+        check(json!("envoy/maglev"), Ok("envoy/maglev"));
+        check(json!({"envoy/maglev": null}), Ok("envoy/maglev"));
+        check(json!({"envoy/maglev": {"table_size": 251}}), Ok("envoy/maglev"));
+        check(
+            json!({"envoy/least_request": {"selection_method": "N_CHOICES"}}),
+            Ok("envoy/least_request"),
+        );
+        check(json!({"linkerd/peak_ewma": {"decay": "5s"}}), Ok("linkerd/peak_ewma"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        check(
+            json!("envoy/maglew"),
+            Err("unknown variant `envoy/maglew`, expected one of `envoy/round_robin`"),
+        );
+        check(json!({"maglev": {}}), Err("unknown variant `maglev`"));
+        check(
+            json!({"envoy/maglev": {"table_size": 252}}),
+            Err("`table_size` must be a prime number"),
+        );
+        check(json!({"envoy/maglev": {"table": 251}}), Err("unknown field `table`"));
+        check(json!({"envoy/maglev": {}, "envoy/random": {}}), Err("one balancer is wanted"));
+        check(json!({}), Err("invalid length 0"));
+        check(json!(3), Err("a balancer: its name"));
+    }
+
+    /// What `meshsim policies`, the JSON Schema and the options themselves say must be the same.
+    #[test]
+    fn every_option_has_a_text_and_its_default_can_be_written() {
+        for entry in ENTRIES {
+            let schema = Value::from(entry.options_schema());
+            let mut written = serde_json::Map::new();
+            for (name, option) in schema["properties"].as_object().into_iter().flatten() {
+                assert!(option["description"].is_string(), "{}: {name}", entry.name);
+                written.insert(name.clone(), option["default"].clone());
+            }
+            let read = Config::deserialize(json!({entry.name: written})).expect("defaults are right");
+            let default = Config::deserialize(json!(entry.name)).expect("it is registered");
+            assert_eq!(read, default, "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn schema_names_every_balancer() {
+        let schema = Value::from(Config::json_schema(&mut SchemaGenerator::default()));
+        for name in NAMES {
+            assert!(
+                schema["anyOf"][0]["enum"]
+                    .as_array()
+                    .is_some_and(|names| names.contains(&json!(name)))
+            );
+            assert_eq!(
+                schema["anyOf"][1]["properties"][name]["additionalProperties"],
+                json!(false),
+                "{name}"
+            );
+        }
+    }
+}

@@ -25,8 +25,7 @@ pub use renewal::Renewal;
 pub use replay::Replay;
 pub use steps::Steps;
 
-use crate::math;
-use crate::random::Rng;
+use crate::random::{Rng, ziggurat};
 use crate::time::{Duration, Time};
 
 /// The registry: every arrival process by the name that a scenario gives it.
@@ -156,7 +155,7 @@ impl Arrival {
 /// A unit exponential.
 #[inline]
 fn exponential(rng: &mut Rng) -> f64 {
-    -math::ln(rng.unit())
+    ziggurat::exponential(rng)
 }
 
 /// `nanos` after `now`, to the nearest nanosecond.

@@ -255,5 +255,5 @@ fn first_arrivals_are_the_same_everywhere() {
         third(json!({"ramp": {"from": 0, "to": "500/s", "over": "1s"}})),
         third(json!({"diurnal": {"mean": "500/s", "amplitude": "90%", "period": "1s"}})),
     ];
-    assert_eq!(drawn, [2_729_565, 4_371_409, 120_517_399, 73_885_923, 7_919_414]);
+    assert_eq!(drawn, [6_062_086, 4_371_409, 469_968_728, 110_109_816, 7_692_804]);
 }

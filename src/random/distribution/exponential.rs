@@ -1,13 +1,12 @@
-//! The exponential distribution: memoryless, coefficient of variation 1. Drawn by inversion.
+//! The exponential distribution: memoryless, coefficient of variation 1. Drawn by the ziggurat.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Distribution;
 use super::parameters::{WithPercentiles, positive};
-use crate::math;
-use crate::random::Draws;
 use crate::random::quantity::{Quantity, Unit};
+use crate::random::{Draws, ziggurat};
 
 /// Memoryless: by `mean`, or by one percentile such as `p99`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -29,5 +28,5 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
 
 #[inline]
 pub(super) fn sample(mean: f64, draws: &mut Draws) -> f64 {
-    -math::ln(draws.unit()) * mean
+    ziggurat::exponential(draws) * mean
 }

@@ -1,4 +1,4 @@
-//! The gamma distribution, drawn by Marsaglia and Tsang's method (ACM TOMS 26, 2000) with the normal by inversion.
+//! The gamma distribution, drawn by Marsaglia and Tsang's method (ACM TOMS 26, 2000).
 //!
 //! Rejection takes a varying number of draws; as each variate has a key of its own, that shifts nobody else's.
 
@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::Distribution;
 use super::parameters::{WithPercentiles, in_range, positive};
 use crate::math;
-use crate::random::Draws;
 use crate::random::quantity::{Quantity, Unit};
+use crate::random::{Draws, ziggurat};
 
 /// The least and largest shape that is fitted: coefficients of variation from 0.01 to 10.
 const SHAPE_RANGE: (f64, f64) = (0.01, 1e4);
@@ -77,7 +77,7 @@ fn standard(shape: f64, draws: &mut Draws) -> f64 {
     let d = shape - 1.0 / 3.0;
     let c = 1.0 / (9.0 * d).sqrt();
     loop {
-        let x = math::normal_draw(draws.unit());
+        let x = ziggurat::normal(draws);
         let v = 1.0 + c * x;
         if v <= 0.0 {
             continue;

@@ -1,4 +1,4 @@
-//! The lognormal distribution: the logarithm is normal. The usual fit for service times. Drawn by inversion.
+//! The lognormal distribution: the logarithm is normal. The usual fit for service times. Drawn by the ziggurat.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::Distribution;
 use super::parameters::{WithPercentiles, in_range, positive};
 use crate::math;
-use crate::random::Draws;
 use crate::random::quantity::{Quantity, Unit};
+use crate::random::{Draws, ziggurat};
 
 /// The logarithm is normal: by `mu` and `sigma`, by `mean` and `cv`, or by two percentiles such as `p50` and `p99`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -55,7 +55,7 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
 
 #[inline]
 pub(super) fn sample(mu: f64, sigma: f64, draws: &mut Draws) -> f64 {
-    math::exp(mu + sigma * math::normal_draw(draws.unit()))
+    math::exp(mu + sigma * ziggurat::normal(draws))
 }
 
 pub(super) fn mean(mu: f64, sigma: f64) -> f64 {

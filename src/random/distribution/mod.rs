@@ -1,8 +1,8 @@
 //! Distributions of durations and sizes: what a scenario writes, and the compiled sampler.
 //!
-//! One file holds one distribution: its `Options` and how it is drawn. Most are drawn by inversion of one uniform, so that a
-//! variant with a larger parameter draws a larger value. A new one takes a file, a `mod` line, a line in [`Named`] and
-//! [`Distribution`], and an arm of each `match` below.
+//! One file holds one distribution: its `Options` and how it is drawn. A parameter changes what is made of a key's random
+//! numbers but not the numbers, so that a variant with a larger mean draws larger values. A new distribution takes a file, a
+//! `mod` line, a line in [`Named`] and [`Distribution`], and an arm of each `match` below.
 
 mod bimodal;
 mod empirical;

@@ -64,7 +64,7 @@ fn fit((low, at_low): (f64, f64), (high, at_high): (f64, f64)) -> Result<(f64, f
 pub(super) fn sample(mean: f64, stddev: f64, below: f64, draws: &mut Draws) -> f64 {
     // Short of 1, to which the sum may round and where the quantile is infinite.
     let p = (below + draws.unit() * (1.0 - below)).min(1.0 - f64::EPSILON / 2.0);
-    let z = math::normal_draw(p);
+    let z = math::normal_quantile(p);
     // The last bits of the quantile may fall just below the bound.
     (mean + stddev * z).max(0.0)
 }

@@ -1,4 +1,4 @@
-//! The Pareto distribution: a power law above a least value. Drawn by inversion.
+//! The Pareto distribution: a power law above a least value, which is the exponential of an exponential. Drawn as such.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::Distribution;
 use super::parameters::{WithPercentiles, in_range, positive};
 use crate::math;
-use crate::random::Draws;
 use crate::random::quantity::{Quantity, Unit};
+use crate::random::{Draws, ziggurat};
 
 /// A power law above a least value: by `shape` and `scale`, by `mean` and `cv`, or by two percentiles such as `p50` and `p99`.
 /// Its mean is infinite for a `shape` up to 1, its variance up to 2.
@@ -53,7 +53,7 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
 }
 
 pub(super) fn sample(power: f64, scale: f64, draws: &mut Draws) -> f64 {
-    math::exp(-math::ln(draws.unit()) * power) * scale
+    math::exp(ziggurat::exponential(draws) * power) * scale
 }
 
 pub(super) fn mean(power: f64, scale: f64) -> f64 {

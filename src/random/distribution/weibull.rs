@@ -1,4 +1,4 @@
-//! The Weibull distribution: a power of an exponential. Drawn by inversion.
+//! The Weibull distribution: a power of an exponential. Drawn as such.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::Distribution;
 use super::parameters::{WithPercentiles, in_range, positive};
 use crate::math;
-use crate::random::Draws;
 use crate::random::quantity::{Quantity, Unit};
+use crate::random::{Draws, ziggurat};
 
 /// The least and largest shape: coefficients of variation from some thousands to 0.001.
 const SHAPE_RANGE: (f64, f64) = (0.05, 1000.0);
@@ -64,7 +64,7 @@ fn log_moment_ratio(shape: f64) -> f64 {
 }
 
 pub(super) fn sample(power: f64, scale: f64, draws: &mut Draws) -> f64 {
-    math::pow(-math::ln(draws.unit()), power) * scale
+    math::exp(math::ln(ziggurat::exponential(draws)) * power) * scale
 }
 
 pub(super) fn mean(power: f64, scale: f64) -> f64 {

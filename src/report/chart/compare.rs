@@ -45,7 +45,7 @@ pub fn draw(summary: &Summary, client: &str) -> Option<(String, String)> {
     let top = head_height(&[]);
     let panel_height = PANEL_HEAD + ROW * clients.len() as f64 + PANEL_FOOT;
     let lines = panels.len().div_ceil(COLUMNS);
-    let svg = picture(top + panel_height * lines as f64, &title, |canvas| {
+    let svg = picture(top + panel_height * lines as f64 - 12.0, &title, |canvas| {
         head(
             canvas,
             &title,
@@ -117,7 +117,7 @@ impl Panel<'_> {
         });
         let (low, high) = ends.fold((f64::MAX, f64::MIN), |(low, high), [a, b]| (low.min(a), high.max(b)));
         let margin = ((high - low) * 0.12).max(high.abs() * 1e-6);
-        Axis::linear((low - margin).max(0.0), high + margin, 3, self.tick)
+        Axis::linear((low - margin).max(0.0), high + margin, 4, self.tick)
     }
 
     fn draw(&self, canvas: &Canvas<'_>, (left, right): (f64, f64), top: f64) {

@@ -5,7 +5,7 @@
 
 use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, Tone, WIDTH, Weight, picture, series, text_width};
 use crate::report::chart::compare::shortened;
-use crate::report::chart::timeline::{SMALL, head, head_height};
+use crate::report::chart::timeline::{head, head_height};
 use crate::report::format;
 use crate::report::summary::{ServiceSummary, Summary};
 

@@ -2,23 +2,26 @@
 
 use std::cmp::Ordering;
 
-use crate::policy::EndpointIndex;
+use crate::policy::{CandidateSet, EndpointIndex};
 use crate::random::Rng;
 
-/// The endpoint with the least load, each of those that tie with the same probability. `endpoints` must not be empty.
+/// The member with the least load, each of those that tie with the same probability; `loads` is by [`EndpointIndex`].
 #[inline]
-pub fn least(
-    mut endpoints: impl Iterator<Item = EndpointIndex>,
-    load: impl Fn(EndpointIndex) -> u32,
-    rng: &mut Rng,
-) -> EndpointIndex {
+pub fn least_of_set(set: CandidateSet<'_>, loads: &[u32], rng: &mut Rng) -> EndpointIndex {
+    if set.is_prefix() {
+        least_of_prefix(&loads[..set.len() as usize], rng)
+    } else {
+        least_of(set.iter(), loads, rng)
+    }
+}
+
+/// The endpoint with the least load, each of those that tie with the same probability. `endpoints` must not be empty.
+pub fn least_of(mut endpoints: impl Iterator<Item = EndpointIndex>, loads: &[u32], rng: &mut Rng) -> EndpointIndex {
     let mut best = endpoints.next().expect("somebody can be picked");
-    let mut best_load = load(best);
     let mut ties = 1;
     for other in endpoints {
-        let other_load = load(other);
-        match other_load.cmp(&best_load) {
-            Ordering::Less => (best, best_load, ties) = (other, other_load, 1),
+        match loads[other.at()].cmp(&loads[best.at()]) {
+            Ordering::Less => (best, ties) = (other, 1),
             Ordering::Equal => {
                 // The k-th of a tie replaces the one before with probability 1/k, so each of them stays with the same.
                 ties += 1;
@@ -30,4 +33,13 @@ pub fn least(
         }
     }
     best
+}
+
+/// The same without branches in its loops, so that they run many endpoints at a time.
+fn least_of_prefix(loads: &[u32], rng: &mut Rng) -> EndpointIndex {
+    let least = loads.iter().copied().fold(u32::MAX, u32::min);
+    let ties: u32 = loads.iter().map(|&load| u32::from(load == least)).sum();
+    let nth = if ties == 1 { 0 } else { rng.below(u64::from(ties)) };
+    let mut tied = (0..loads.len() as u32).filter(|&i| loads[i as usize] == least);
+    EndpointIndex(tied.nth(nth as usize).expect("there are so many"))
 }

@@ -18,7 +18,7 @@ pub use edf::{Schedule, Schedules};
 pub use hash::HashFunction;
 pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};
 pub use hash_ring::{HashRing, RingSize};
-pub use least::least;
+pub use least::{least_of, least_of_set};
 pub use peak_ewma::PeakEwma;
 pub use per_set::PerSet;
 pub use sample::Sample;

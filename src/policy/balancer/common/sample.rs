@@ -22,3 +22,38 @@ impl Sample {
         &self.drawn
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::EndpointInfo;
+    use crate::policy::balancer::common::two_distinct;
+    use crate::policy::candidates::{Candidates, Rules};
+
+    /// How often each pair of four is drawn in 60,000 draws: 10,000 are expected, and 5 standard deviations are 456.
+    fn check_pairs(mut draw: impl FnMut(CandidateSet<'_>, &mut Rng) -> [EndpointIndex; 2]) {
+        let infos = vec![EndpointInfo::default(); 4];
+        let order = (0..4).map(EndpointIndex).collect();
+        let candidates = Candidates::new(Rules::Envoy, order, &infos, &[1; 4]);
+        let set = candidates.set(candidates.choose(|| 0).expect("all are healthy"));
+        let mut rng = Rng::new(1);
+        let mut counts = [[0_u32; 4]; 4];
+        for _ in 0..60_000 {
+            let [a, b] = draw(set, &mut rng);
+            counts[a.at().min(b.at())][a.at().max(b.at())] += 1;
+        }
+        for (a, row) in counts.iter().enumerate() {
+            for (b, &count) in row.iter().enumerate() {
+                let expected = if a < b { 10_000 } else { 0 };
+                assert!(count.abs_diff(expected) <= 456, "{counts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_pairs_are_equally_likely() {
+        let mut sample = Sample::default();
+        check_pairs(|set, rng| sample.draw(set, 2, rng).try_into().expect("two are drawn"));
+        check_pairs(|set, rng| two_distinct(set, rng).into());
+    }
+}

@@ -2,11 +2,13 @@
 //!
 //! The draws are with replacement, as Envoy's are: of two endpoints the busier one is picked a quarter of the time.
 
+use std::hint::select_unpredictable;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::math;
-use crate::policy::balancer::common::{Schedules, least, words_schema};
+use crate::policy::balancer::common::{Schedules, least_of_set, words_schema};
 use crate::policy::balancer::{Balance, Hints};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints};
@@ -141,7 +143,7 @@ impl Balance for Balancer {
         }
         Some(match self.method {
             SelectionMethod::NChoices => best_of_draws(endpoints.active, set, self.choice_count, rng),
-            SelectionMethod::FullScan => least(set.iter(), |endpoint| endpoints.active[endpoint.at()], rng),
+            SelectionMethod::FullScan => least_of_set(set, endpoints.active, rng),
         })
     }
 }
@@ -153,11 +155,14 @@ fn weight_now(endpoints: &Endpoints<'_>, endpoint: EndpointIndex, bias: f64) -> 
 #[inline]
 fn best_of_draws(active: &[u32], set: CandidateSet<'_>, choice_count: u32, rng: &mut Rng) -> EndpointIndex {
     let mut best = set.random(rng);
+    let mut best_load = active[best.at()];
     for _ in 1..choice_count {
         let drawn = set.random(rng);
-        if active[drawn.at()] < active[best.at()] {
-            best = drawn;
-        }
+        let load = active[drawn.at()];
+        // Which one is better is a toss-up, so a branch would be mispredicted half of the time.
+        let is_better = load < best_load;
+        best = select_unpredictable(is_better, drawn, best);
+        best_load = select_unpredictable(is_better, load, best_load);
     }
     best
 }

@@ -2,6 +2,8 @@
 //!
 //! Failures count with their latency like answers, so an endpoint that fails fast looks attractive: that is the real one's too.
 
+use std::hint::select_unpredictable;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +93,8 @@ impl Balance for Balancer {
         let (first, second) = two_distinct(set, rng);
         let decay = self.decay;
         let mut load = |endpoint: EndpointIndex| self.estimates[endpoint.at()].load(endpoints.active[endpoint.at()], decay, now);
-        Some(if load(first) <= load(second) { first } else { second })
+        // Which one is better is a toss-up, so a branch would be mispredicted half of the time.
+        Some(select_unpredictable(load(first) <= load(second), first, second))
     }
 
     #[inline]

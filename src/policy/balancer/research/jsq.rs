@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::balancer::common::{Sample, least};
+use crate::policy::balancer::common::{Sample, least_of, least_of_set};
 use crate::policy::balancer::{Balance, Hints, Wants};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints};
@@ -65,10 +65,13 @@ impl Balance for Balancer {
     ) -> Option<EndpointIndex> {
         let known = !hints.server_load.is_empty();
         let queues = if known { hints.server_load } else { endpoints.active };
-        let length = |endpoint: EndpointIndex| queues[endpoint.at()];
         if self.choices >= set.len() {
-            return Some(least(set.iter(), length, rng));
+            return Some(least_of_set(set, queues, rng));
         }
-        Some(least(self.sample.draw(set, self.choices, rng).iter().copied(), length, rng))
+        Some(least_of(
+            self.sample.draw(set, self.choices, rng).iter().copied(),
+            queues,
+            rng,
+        ))
     }
 }

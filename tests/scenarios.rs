@@ -1,0 +1,143 @@
+//! The scenarios that come with the program: they load without a complaint, and say what they ask and what to look for.
+
+use std::path::{Path, PathBuf};
+
+use meshsim::experiment::Experiment;
+use meshsim::report::{Results, Summary};
+use meshsim::scenario::{self, Overrides, Scenario, Source};
+use meshsim::time::Duration;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+fn load(name: &str, overrides: &Overrides) -> Scenario {
+    let source = Source::read(&folder().join(name)).unwrap_or_else(|problems| panic!("{}", problems.render(false)));
+    let (scenario, diagnostics) = scenario::load(&source, overrides);
+    assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
+    scenario.expect("without diagnostics there is a scenario")
+}
+
+fn summary(scenario: &Scenario) -> Summary {
+    let outcome = Experiment::of(scenario).run(2, |_| {});
+    Results::new(scenario, &outcome).summary
+}
+
+#[test]
+fn each_says_what_it_asks_and_what_to_look_for() {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder()).expect("the folder is part of the package") {
+        let name = entry.expect("a readable entry").file_name().into_string().expect("ASCII");
+        let scenario = load(&name, &Overrides::default());
+        assert!(scenario.description.contains('?'), "{name} asks no question");
+        assert!(
+            scenario.source_text.contains("# Look for:"),
+            "{name} does not say what to look for"
+        );
+        assert_eq!(format!("{}.yaml", scenario.name), name);
+        names.push(name);
+    }
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "online-boutique.yaml",
+            "power-of-two.yaml",
+            "quickstart.yaml",
+            "tail-at-scale.yaml"
+        ]
+    );
+}
+
+#[test]
+fn quickstart_finds_that_balancers_with_feedback_avoid_the_slow_endpoint() {
+    let summary = summary(&load("quickstart.yaml", &Overrides::default()));
+    let share = |variant: &str| {
+        let service = summary
+            .variant(variant)
+            .and_then(|variant| variant.services.get("api"))
+            .expect("the service");
+        let slow = service
+            .endpoints
+            .get("api-3")
+            .and_then(|endpoint| endpoint.requests_total.value)
+            .expect("a count");
+        slow / service.requests_total.value.expect("a count")
+    };
+    assert!((share("round_robin") - 0.25).abs() < 0.001);
+    assert!(share("peak_ewma") < share("least_request") && share("least_request") < 0.2);
+}
+
+#[test]
+fn tail_at_scale_has_the_quantiles_of_the_maximum() {
+    let overrides = Overrides {
+        replications: Some(2),
+        ..Overrides::default()
+    };
+    let summary = summary(&load("tail-at-scale.yaml", &overrides));
+    // The median of the maximum of n is the quantile 0.5^(1/n) of one; a leaf is 10 ms times 100^(z / z(0.99)).
+    for (variant, leaves) in [("one_leaf", 1.0), ("ten_leaves", 10.0), ("hundred_leaves", 100.0)] {
+        let z = |p: f64| meshsim::math::normal_quantile(p);
+        let median = 0.01 * libm::pow(100.0, z(libm::pow(0.5, 1.0 / leaves)) / z(0.99));
+        let users = summary
+            .variant(variant)
+            .and_then(|variant| variant.clients.get("users"))
+            .expect("the client");
+        let observed = users.latency_seconds.get("p50").and_then(|p50| p50.value).expect("a median");
+        // A tenth is over four standard errors of the median of 5,500 requests.
+        assert!((observed / median - 1.0).abs() < 0.1, "{variant}: {observed}, not {median}");
+    }
+}
+
+#[test]
+fn online_boutique_calls_as_its_manifests_say() {
+    let scenario = load(
+        "online-boutique.yaml",
+        &Overrides {
+            variants: vec!["least_request".to_string()],
+            ..Overrides::default()
+        },
+    );
+    let names = &scenario.variants[0].names;
+    assert_eq!(names.services.len(), 11);
+    // The *_SERVICE_ADDR and REDIS_ADDR variables of release/kubernetes-manifests.yaml at 34ffea91, without the assistant, which the
+    // release does not contain.
+    let addresses = [
+        ("frontend", "ad cart catalog checkout currency recommendation shipping"),
+        ("checkout", "cart catalog currency email payment shipping"),
+        ("recommendation", "catalog"),
+        ("cart", "redis-cart"),
+    ];
+    let mut edges: Vec<String> = (names.edges.iter())
+        .filter(|edge| names.clients.iter().all(|client| !edge.starts_with(&format!("{client}->"))))
+        .map(|edge| edge.split('/').next().expect("a split has a first part").to_string())
+        .collect();
+    edges.sort();
+    edges.dedup();
+    let mut expected: Vec<String> = (addresses.iter())
+        .flat_map(|(from, to)| to.split(' ').map(move |to| format!("{from}->{to}")))
+        .collect();
+    expected.sort();
+    assert_eq!(edges, expected);
+}
+
+#[test]
+fn online_boutique_loses_a_zone_and_memory_of_latency_hides_it_best() {
+    let set = [("faults.0.at", "20s"), ("faults.0.for", "10s"), ("warmup", "10s")];
+    let overrides = Overrides {
+        set: set.map(|(path, value)| (path.to_string(), value.to_string())).to_vec(),
+        duration: Some(Duration::from_secs(40)),
+        replications: Some(2),
+        ..Overrides::default()
+    };
+    let summary = summary(&load("online-boutique.yaml", &overrides));
+    let availability = |variant: &str| {
+        let shoppers = summary
+            .variant(variant)
+            .and_then(|variant| variant.clients.get("shoppers"))
+            .expect("the client");
+        shoppers.availability_ratio.value.expect("a share")
+    };
+    assert!(availability("round_robin") < availability("least_request"));
+    assert!(availability("least_request") < availability("peak_ewma"));
+}

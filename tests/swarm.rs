@@ -1,0 +1,440 @@
+//! Random worlds from a seed: every feature of the model switched on or off at random, and what must hold in each.
+//!
+//! A failure prints the seed; `SWARM_SEED=n SWARM_WORLDS=1 cargo test swarm` runs that world alone.
+
+use std::sync::Arc;
+
+use meshsim::model::plan::*;
+use meshsim::model::{Elision, RunOptions, RunResult, run};
+use meshsim::policy::connection_pool::Protocol;
+use meshsim::policy::{ClusterConfig, EndpointInfo};
+use meshsim::random::{ArrivalConfig, Distribution, Rng};
+use meshsim::time::{Duration, Time};
+
+const BALANCERS: [&str; 9] = [
+    r#""envoy/round_robin""#,
+    r#""envoy/random""#,
+    r#""envoy/least_request""#,
+    r#"{"envoy/least_request": {"selection_method": "FULL_SCAN"}}"#,
+    r#"{"envoy/ring_hash": {"minimum_ring_size": 64}}"#,
+    r#"{"envoy/maglev": {"table_size": 251}}"#,
+    r#""linkerd/peak_ewma""#,
+    r#""research/jsq""#,
+    r#""research/jiq""#,
+];
+
+/// Draws a world.
+struct Dice(Rng);
+
+impl Dice {
+    fn below(&mut self, n: u32) -> u32 {
+        self.0.below(u64::from(n)) as u32
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.below(100) < percent
+    }
+
+    fn one<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u32) as usize]
+    }
+}
+
+/// Few different times, most of them whole milliseconds: many events fall on the same nanosecond.
+fn distributions() -> Vec<Distribution> {
+    vec![
+        Distribution::Constant(1e6),
+        Distribution::Constant(3e6),
+        Distribution::Constant(0.0),
+        Distribution::Exponential { mean: 2e6 },
+        Distribution::Constant(1500.0),
+    ]
+}
+
+struct Builder {
+    dice: Dice,
+    plan: Plan,
+}
+
+impl Builder {
+    fn new(seed: u64) -> Builder {
+        let mut dice = Dice(Rng::new(seed));
+        let duration = Duration::from_millis(400);
+        let zones = 1 + dice.below(3);
+        let latencies = [
+            Distribution::Constant(0.0),
+            Distribution::Constant(1e6),
+            Distribution::Exponential { mean: 5e5 },
+        ];
+        let link = |dice: &mut Dice| LinkPlan {
+            latency: latencies[dice.below(3) as usize].clone(),
+            loss: if dice.chance(20) { 0.05 } else { 0.0 },
+            retransmission_timeout: Duration::from_millis(5),
+            bandwidth: if dice.chance(20) { 1e6 } else { f64::INFINITY },
+        };
+        let uniform = dice.chance(50).then(|| link(&mut dice));
+        let links = (0..zones * zones)
+            .map(|_| uniform.clone().unwrap_or_else(|| link(&mut dice)))
+            .collect();
+        let plan = Plan {
+            duration,
+            warmup: Warmup::Fixed(Duration::ZERO),
+            drain: Duration::from_millis(150),
+            interval: Plan::series_interval(duration),
+            network: NetworkPlan { zones, links },
+            services: vec![],
+            endpoints: vec![],
+            operations: vec![],
+            program: vec![],
+            distributions: distributions(),
+            branches: vec![],
+            arms: vec![],
+            sites: vec![],
+            edges: vec![],
+            clusters: vec![],
+            clients: vec![],
+            faults: vec![],
+        };
+        Builder { dice, plan }
+    }
+
+    fn build(mut self) -> Plan {
+        let services = 1 + self.dice.below(4);
+        let clients = 1 + self.dice.below(2);
+        for service in 0..services {
+            self.service(service);
+        }
+        for client in 0..clients {
+            let site = self.site(Owner::Client(client), self.dice.0.clone().below(u64::from(services)) as u32);
+            self.client(site);
+        }
+        // A service calls only services before it, so there are no cycles.
+        for service in 0..services {
+            let start = self.plan.program.len() as u32;
+            self.plan.operations.push(OperationPlan { service, start });
+            self.steps(service, 3);
+            self.plan.program.push(Instr::End);
+        }
+        if self.dice.chance(50) {
+            for _ in 0..1 + self.dice.below(3) {
+                self.fault();
+            }
+        }
+        self.plan
+    }
+
+    fn service(&mut self, index: u32) {
+        let dice = &mut self.dice;
+        let first_endpoint = self.plan.endpoints.len() as u32;
+        let endpoint_count = 1 + dice.below(4);
+        for endpoint in 0..endpoint_count {
+            self.plan.endpoints.push(EndpointPlan {
+                service: index,
+                zone: endpoint % self.plan.network.zones,
+                speed: dice.one(&[1.0, 1.0, 0.5, 2.0]),
+                fail: Probability::new(dice.one(&[0.0, 0.0, 0.0, 0.1])),
+                fail_status: 503,
+                info: EndpointInfo {
+                    address: format!("10.{index}.0.{}:8080", endpoint + 1),
+                    weight: dice.one(&[1, 1, 1, 3]),
+                    ..EndpointInfo::default()
+                },
+            });
+        }
+        // Half of the services are plain ones, whose visits can be computed on arrival.
+        let plain = dice.chance(50);
+        let fancy = |value: bool| value && !plain;
+        self.plan.services.push(ServicePlan {
+            first_endpoint,
+            endpoint_count,
+            concurrency: dice.one(&[1, 1, 2, 5, UNLIMITED]),
+            queue_limit: dice.one(&[UNLIMITED, UNLIMITED, 0, 3]),
+            discipline: if fancy(dice.chance(60)) {
+                dice.one(&[Discipline::Lifo, Discipline::ProcessorSharing])
+            } else {
+                Discipline::Fifo
+            },
+            cores: dice.one(&[1, 2]),
+            queue_timeout: if fancy(dice.chance(30)) {
+                Duration::from_millis(4)
+            } else {
+                Duration::MAX
+            },
+            threading: dice.one(&[Threading::Async, Threading::Sync]),
+            on_cancel: if fancy(dice.chance(40)) {
+                dice.one(&[OnCancel::DropQueued, OnCancel::Stop])
+            } else {
+                OnCancel::Continue
+            },
+            first_operation: index,
+            operation_count: 1,
+        });
+    }
+
+    fn site(&mut self, owner: Owner, service: u32) -> u32 {
+        let dice = &mut self.dice;
+        let retry = dice.chance(50).then(|| {
+            let retry = r#"{"num_retries": 2, "retry_on": "5xx,connect-failure,reset", "back_off": {"base_interval": "2ms"}}"#;
+            serde_json::from_str(retry).expect("these options are valid")
+        });
+        let balancer = dice.one(&BALANCERS);
+        let balancer = serde_json::from_str(balancer).expect("these options are valid");
+        let connections = if dice.chance(30) {
+            let protocol = dice.one(&[Protocol::Http1, Protocol::Http2]);
+            ConnectionPlan::Pooled {
+                protocol,
+                idle_timeout: Duration::from_millis(20),
+            }
+        } else {
+            ConnectionPlan::Warm
+        };
+        let cluster = self.plan.clusters.len() as u32;
+        let config = Arc::new(ClusterConfig { balancer, retry });
+        self.plan.clusters.push(ClusterPlan {
+            owner,
+            service,
+            config,
+            connections,
+        });
+        let edge = self.plan.edges.len() as u32;
+        self.plan.edges.push(EdgePlan {
+            from: owner,
+            operation: service,
+        });
+        self.plan.sites.push(SitePlan {
+            operation: service,
+            edge,
+            cluster,
+            timeout: dice.one(&[Duration::MAX, Duration::from_millis(20), Duration::from_millis(40)]),
+            per_try_timeout: dice.one(&[Duration::MAX, Duration::from_millis(7), Duration::from_millis(10)]),
+            request_size: dice.one(&[NO_SIZE, 4]),
+            response_size: dice.one(&[NO_SIZE, 4]),
+        });
+        self.plan.sites.len() as u32 - 1
+    }
+
+    fn client(&mut self, site: u32) {
+        let dice = &mut self.dice;
+        let load = if dice.chance(25) {
+            Load::Closed {
+                users: 1 + dice.below(20),
+                think: dice.below(4),
+            }
+        } else {
+            let arrivals = [
+                r#"{"poisson": {"rate": "500/s"}}"#,
+                r#"{"constant": {"rate": "1000/s"}}"#,
+                r#"{"batch": {"rate": "100/s", "size": 5}}"#,
+            ];
+            let arrivals: ArrivalConfig = serde_json::from_str(dice.one(&arrivals)).expect("these options are valid");
+            Load::Open(
+                arrivals
+                    .build(&mut |_: &str| unreachable!("no file is named"))
+                    .expect("these options are valid"),
+            )
+        };
+        let hashes: Arc<[u64]> = (0..50).map(|key: u64| key.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
+        let zones = self.plan.network.zones;
+        self.plan.clients.push(ClientPlan {
+            site,
+            load,
+            keys: if dice.chance(50) {
+                KeyPlan::Uniform { hashes }
+            } else {
+                KeyPlan::None
+            },
+            caller_zones: (0..1 + dice.below(3)).map(|caller| caller % zones).collect(),
+        });
+    }
+
+    /// Appends steps for an operation of `service`.
+    fn steps(&mut self, service: u32, depth: u32) {
+        for _ in 0..self.dice.below(3) + u32::from(depth == 3) {
+            let on_error = self.dice.one(&[OnError::Fail, OnError::Ignore]);
+            match self.dice.below(if depth == 0 { 3 } else { 7 }) {
+                0 | 1 => {
+                    let distribution = self.dice.below(4);
+                    self.plan.program.push(Instr::Work { distribution });
+                }
+                2 => {
+                    let probability = Probability::new(0.05);
+                    self.plan.program.push(Instr::Fail {
+                        probability,
+                        status: 502,
+                    });
+                }
+                3 | 4 if service > 0 => {
+                    let called = self.dice.below(service);
+                    let site = self.site(Owner::Service(service), called);
+                    self.plan.program.push(Instr::Call { site, on_error });
+                }
+                5 => {
+                    let at = self.plan.program.len();
+                    self.plan.program.push(Instr::End);
+                    self.steps(service, depth - 1);
+                    let to = self.plan.program.len() as u32;
+                    self.plan.program[at] = Instr::Maybe {
+                        probability: Probability::new(0.4),
+                        to,
+                    };
+                }
+                6 if service > 0 => self.parallel(service, depth, on_error),
+                _ => {}
+            }
+        }
+    }
+
+    fn parallel(&mut self, service: u32, depth: u32, on_error: OnError) {
+        let skip = self.plan.program.len();
+        self.plan.program.push(Instr::End);
+        let count = 1 + self.dice.below(3);
+        let mut starts = Vec::new();
+        for _ in 0..count {
+            starts.push(self.plan.program.len() as u32);
+            self.steps(service, depth - 1);
+            self.plan.program.push(Instr::End);
+        }
+        let to = self.plan.program.len() as u32;
+        self.plan.program[skip] = Instr::Jump { to };
+        let first = self.plan.branches.len() as u32;
+        self.plan.branches.extend(starts);
+        self.plan.program.push(Instr::Parallel { first, count, on_error });
+    }
+
+    fn fault(&mut self) {
+        let dice = &mut self.dice;
+        let service = dice.below(self.plan.services.len() as u32);
+        let endpoint = dice.below(self.plan.endpoints.len() as u32);
+        let kinds = [
+            FaultKind::CrashRefuse,
+            FaultKind::CrashHang,
+            FaultKind::SlowFactor(3.0),
+            FaultKind::SlowFactor(0.5),
+            FaultKind::SlowAdd(0),
+        ];
+        self.plan.faults.push(FaultPlan {
+            at: Time(u64::from(dice.below(300)) * 1_000_000),
+            lasts: dice.one(&[Duration::MAX, Duration::from_millis(30), Duration::from_millis(80)]),
+            target: if dice.chance(50) {
+                TargetPlan::Endpoints(vec![endpoint])
+            } else {
+                TargetPlan::Some { service, count: 1 }
+            },
+            kind: dice.one(&kinds),
+        });
+    }
+}
+
+fn options(seed: u64, elision: Elision) -> RunOptions {
+    RunOptions {
+        seed,
+        replication: 0,
+        warmup: Duration::from_millis(50),
+        elision,
+        pilot: true,
+    }
+}
+
+/// What must hold of any result.
+fn check(plan: &Plan, result: &RunResult) {
+    for (client, result) in result.clients.iter().enumerate() {
+        assert_eq!(
+            result.requests,
+            result.latency.count() + result.failures.total(),
+            "requests of client {client}"
+        );
+        let over_time: u64 = result.requests_over_time.sums().iter().sum();
+        assert!(over_time >= result.requests, "requests over time of client {client}");
+    }
+    for (edge, result) in result.edges.iter().enumerate() {
+        assert_eq!(
+            result.calls,
+            result.latency.count() + result.failures.total(),
+            "calls of edge {edge}"
+        );
+        assert!(result.attempts >= result.latency.count(), "attempts of edge {edge}");
+    }
+    for (index, service) in result.services.iter().enumerate() {
+        let plan_of = &plan.services[index];
+        let endpoints = &result.endpoints[plan_of.first_endpoint as usize..][..plan_of.endpoint_count as usize];
+        let sum = |field: fn(&meshsim::model::result::EndpointResult) -> u64| endpoints.iter().map(field).sum::<u64>();
+        assert_eq!(
+            service.attempts,
+            sum(|endpoint| endpoint.attempts),
+            "attempts of service {index}"
+        );
+        assert_eq!(
+            service.failures.total(),
+            sum(|endpoint| endpoint.failures),
+            "failures of service {index}"
+        );
+        assert_eq!(
+            service.queue_wait.count(),
+            sum(|endpoint| endpoint.served),
+            "served by service {index}"
+        );
+        assert_eq!(
+            service.attempts,
+            service.latency.count() + service.failures.total(),
+            "answers of service {index}"
+        );
+        let in_flight: u64 = service.in_flight_over_time.sums().iter().sum();
+        assert!(
+            u128::from(in_flight) >= service.in_flight_nanos,
+            "requests at service {index}"
+        );
+        if plan_of.concurrency != UNLIMITED {
+            let slots = match plan_of.discipline {
+                Discipline::ProcessorSharing => plan_of.cores,
+                _ => plan_of.concurrency,
+            };
+            for endpoint in endpoints {
+                let most = u128::from(result.measured_nanos) * u128::from(slots);
+                assert!(
+                    endpoint.busy_nanos <= most,
+                    "an endpoint of service {index} is busier than it can be"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn leaving_events_out_changes_no_result() {
+    let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let first = number("SWARM_SEED", 1);
+    let (mut requests, mut left_out) = (0, 0);
+    for seed in first..first + number("SWARM_WORLDS", 400) {
+        println!("SWARM_SEED={seed}");
+        let plan = Builder::new(seed).build();
+        let mut on = run(&plan, options(seed, Elision::On));
+        let mut off = run(&plan, options(seed, Elision::Off));
+        check(&plan, &on);
+        requests += on.clients.iter().map(|client| client.requests).sum::<u64>();
+        assert!(on.events_total <= off.events_total, "elision adds events");
+        left_out += off.events_total - on.events_total;
+        for result in [&mut on, &mut off] {
+            result.digest = 0;
+            result.events_total = 0;
+        }
+        assert_eq!(on, off, "seed {seed}");
+    }
+    assert!(
+        requests > 0 && left_out > 0,
+        "the worlds do something, and elision is at work in them"
+    );
+}
+
+#[test]
+fn a_world_repeats_itself() {
+    let mut differ = 0;
+    for seed in 1..40 {
+        let plan = Builder::new(seed).build();
+        let first = run(&plan, options(seed, Elision::On));
+        assert_eq!(first, run(&plan, options(seed, Elision::On)), "seed {seed}");
+        let other = run(&plan, options(seed + 1, Elision::On));
+        differ += u32::from(first.digest != other.digest);
+    }
+    // Some worlds leave nothing to chance.
+    assert!(differ > 20, "the seed does not count");
+}

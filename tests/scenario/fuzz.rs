@@ -244,6 +244,13 @@ fn the_largest_texts_end_soon() {
 }
 
 #[test]
+fn many_variants_are_refused() {
+    let variants: String = (0..1001).map(|n| format!("  v{n}: {{}}\n")).collect();
+    let (head, _) = EXAMPLE.split_once("variants:").expect("the example has variants");
+    refused(&format!("{head}variants:\n{variants}"), "MS0065");
+}
+
+#[test]
 fn many_errors_are_counted_and_few_are_shown() {
     let services: String = (0..20_000)
         .map(|n| format!("    s{n}: {{replicas: 0, operations: {{get: [{{call: t{n}/x}}]}}}}\n"))

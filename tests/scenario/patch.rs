@@ -88,9 +88,16 @@ fn set_reaches_any_value_and_wins_over_variants() {
         3,
         "maps are made"
     );
-    assert_eq!(plan("faults[0]", "null").faults.len(), 1, "null removes");
     assert_eq!(plan("faults", "[]").faults.len(), 0);
     assert_eq!(plan("mesh.timeout", "").sites[0].timeout, Duration::MAX);
+
+    let first_fault = Overrides {
+        variants: vec!["same".to_string()],
+        ..set("faults[0]", "null")
+    };
+    let faults = &base(&first_fault).variants[0].plan.faults;
+    assert_eq!(faults.len(), 1, "null removes, once");
+    assert_eq!(faults[0].at.as_secs_f64(), 2.0);
 
     let scenario = base(&set("mesh.balancer", "envoy/random"));
     for variant in &scenario.variants {

@@ -5,6 +5,7 @@ mod conformance;
 mod determinism;
 mod policy;
 mod report;
+mod scenario;
 mod scenarios;
 mod swarm;
 mod synthetic;

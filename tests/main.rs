@@ -1,6 +1,8 @@
 //! All integration tests, as one binary: they link once.
 
+mod cli;
 mod conformance;
+mod determinism;
 mod policy;
 mod report;
 mod scenarios;

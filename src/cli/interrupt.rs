@@ -15,7 +15,7 @@ static WRITING: Mutex<()> = Mutex::new(());
 pub fn install() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         let _written = uninterrupted();
-        eprintln!("\ninterrupted: no results were written after this");
+        eprintln!("\ninterrupted");
         std::process::exit(Exit::Interrupted as i32);
     })
     .context("cannot watch for Ctrl-C")

@@ -4,9 +4,17 @@
 //! carries only results; progress, warnings and errors go to stderr.
 
 mod completions;
+mod init;
 mod interrupt;
+mod overrides;
 mod policies;
+mod progress;
 mod replay;
+mod report;
+mod run;
+mod scenarios;
+mod schema;
+mod validate;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -16,10 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// What the process says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(
-    dead_code,
-    reason = "the subcommands here can neither fail an expectation nor be interrupted"
-)]
+#[expect(dead_code, reason = "no subcommand evaluates expectations")]
 pub enum Exit {
     /// All well.
     Success = 0,
@@ -47,8 +52,20 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Runs every variant and replication, prints a comparison, writes the results
+    Run(run::Args),
+    /// Checks scenarios and reports every problem; runs nothing
+    Validate(validate::Args),
+    /// Drives one policy by a script of events and prints its decisions
     Replay(replay::Args),
+    /// Lists the policies, or the options of one
     Policies(policies::Args),
+    /// Prints the JSON Schema of a scenario file
+    Schema(schema::Args),
+    /// Writes a commented scenario to begin with
+    Init(init::Args),
+    /// Draws charts and the HTML page again from a results folder
+    Report(report::Args),
     /// Prints a script for shell completion
     Completions(completions::Args),
 }
@@ -62,8 +79,13 @@ impl Cli {
         COLOR.get_or_init(|| self.color);
         interrupt::install()?;
         match &self.command {
+            Command::Run(args) => run::run(args),
+            Command::Validate(args) => validate::run(args),
+            Command::Schema(args) => schema::run(args),
+            Command::Init(args) => init::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Policies(args) => policies::run(args),
+            Command::Report(args) => report::run(args),
             Command::Completions(args) => completions::run(args),
         }
     }

@@ -11,6 +11,7 @@ use crate::model::plan::{Plan, Warmup};
 use crate::model::result::PILOT_BUCKETS;
 use crate::time::Duration;
 
+pub use crate::model::result::Failures;
 pub use crate::scenario::{FaultLabel, Names, Scenario, Variant};
 pub use fold::VariantResult;
 pub use progress::Progress;

@@ -4,7 +4,7 @@
 //! figure below it that is known). A winner is named only where a comparison's interval says so.
 
 use crate::report::format;
-use crate::report::summary::{ComparisonSummary, Summary, Value};
+use crate::report::summary::{ComparisonSummary, Summary, Value, VariantSummary};
 
 /// Variants named one by one in a clause; the rest are counted.
 const NAMED_MAX: usize = 4;
@@ -20,17 +20,37 @@ pub fn answer(summary: &Summary) -> String {
     if let [only] = &summary.variants[..] {
         return of_one(summary, client, &only.name);
     }
-    let everyone: Vec<&str> = summary.variants.iter().map(|variant| variant.name.as_str()).collect();
-    let availability = Contest::new(summary, client, "availability_ratio", "failures", Better::Higher, &everyone);
-    let latency = LATENCIES.iter().find_map(|name| {
-        let metric = format!("latency_seconds.{name}");
-        Contest::new(summary, client, &metric, name, Better::Lower, &everyone)
-    });
-    match (availability, latency) {
+    match contests(summary, client) {
         (None, _) => "there were no requests, so there is nothing to compare".to_string(),
         (Some(availability), None) => availability.sentence(),
         (Some(availability), Some(latency)) => together(&availability, &latency),
     }
+}
+
+/// The variants, the best first: by availability where that tells them apart, else by latency.
+pub fn ranking(summary: &Summary) -> Vec<usize> {
+    let in_order = || (0..summary.variants.len()).collect();
+    let Some(client) = summary.main_client() else {
+        return in_order();
+    };
+    let contests = contests(summary, client);
+    let decisive = match &contests {
+        (Some(availability), _) if availability.decided() => Some(availability),
+        (_, latency) => latency.as_ref(),
+    };
+    let Some(contest) = decisive else { return in_order() };
+    let index = |name: &str| summary.variants.iter().position(|variant| variant.name == name);
+    contest.figures.iter().filter_map(|(name, _)| index(name)).collect()
+}
+
+/// Availability and latency of all variants, as far as they are known.
+fn contests<'a>(summary: &'a Summary, client: &str) -> (Option<Contest<'a>>, Option<Contest<'a>>) {
+    let availability = Contest::new(summary, client, "availability_ratio", "failures", Better::Higher);
+    let latency = LATENCIES.iter().find_map(|name| {
+        let metric = format!("latency_seconds.{name}");
+        Contest::new(summary, client, &metric, name, Better::Lower)
+    });
+    (availability, latency)
 }
 
 fn together(availability: &Contest<'_>, latency: &Contest<'_>) -> String {
@@ -99,23 +119,16 @@ enum Finding {
 
 impl<'a> Contest<'a> {
     /// `None` where a variant has no figure.
-    fn new(
-        summary: &'a Summary,
-        client: &str,
-        metric: &str,
-        word: &'a str,
-        better: Better,
-        everyone: &[&'a str],
-    ) -> Option<Contest<'a>> {
-        let figure = |name: &&'a str| {
-            let client = summary.variant(name)?.clients.get(client)?;
+    fn new(summary: &'a Summary, client: &str, metric: &str, word: &'a str, better: Better) -> Option<Contest<'a>> {
+        let figure = |variant: &'a VariantSummary| {
+            let client = variant.clients.get(client)?;
             let value = match metric.strip_prefix("latency_seconds.") {
                 Some(quantile) => client.latency_seconds.get(quantile)?,
                 None => &client.availability_ratio,
             };
-            Some((*name, value.value?))
+            Some((variant.name.as_str(), value.value?))
         };
-        let mut figures: Vec<(&str, f64)> = everyone.iter().map(figure).collect::<Option<_>>()?;
+        let mut figures: Vec<(&str, f64)> = summary.variants.iter().map(figure).collect::<Option<_>>()?;
         figures.sort_by(|(_, a), (_, b)| {
             if better == Better::Lower {
                 a.total_cmp(b)

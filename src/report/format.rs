@@ -52,6 +52,10 @@ pub fn figure(value: &Value) -> String {
 pub fn share(value: &Value) -> String {
     let Some(share) = value.value else { return "n/a".to_string() };
     let percent = share * 100.0;
+    if share == 0.0 || share == 1.0 {
+        // There its interval has one side only, which `±` cannot say.
+        return format!("{percent} %");
+    }
     match half_width(value) {
         Some(half) if half > 0.0 => format!("{} %", with_error(percent, half * 100.0)),
         _ => format!("{} %", trimmed(percent, share_decimals(share))),
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(figure(&value(1234.0, 1200.0, 1268.0)), "1234 ± 34");
         assert_eq!(figure(&value(1.42, 1.39, 1.45)), "1.42 ± 0.03");
         assert_eq!(share(&value(0.99962, 0.9995, 0.99974)), "99.962 ± 0.012 %");
-        assert_eq!(share(&Value::exact(1.0)), "100 %");
+        assert_eq!(share(&value(1.0, 0.9999, 1.0)), "100 %");
         assert_eq!(share(&Value::exact(0.99987)), "99.987 %");
         assert_eq!(latency(&Value::missing("why")), "n/a");
     }

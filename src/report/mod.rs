@@ -17,6 +17,7 @@ pub mod write;
 pub use curves::Curves;
 pub use named::Named;
 pub use summary::Summary;
+pub use write::NamedBytes;
 
 /// All that a results folder holds as data.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,4 +36,38 @@ impl Results {
             curves: Curves::new(scenario, outcome),
         }
     }
+
+    /// All files of the results folder, `summary.json` last, so that it stands for the others.
+    pub fn files(&self, extent: Extent) -> Vec<NamedBytes> {
+        let mut files = match extent {
+            Extent::Data => Vec::new(),
+            Extent::All => self.drawn(),
+        };
+        files.extend([
+            ("summary.csv".to_string(), csv::summary(&self.summary)),
+            ("timeseries.csv".to_string(), csv::timeseries(&self.curves)),
+            ("latency.csv".to_string(), csv::latency(&self.curves)),
+            ("summary.json".to_string(), json::summary(&self.summary)),
+        ]);
+        files
+    }
+
+    /// The files that are drawn: charts and the HTML page.
+    pub fn drawn(&self) -> Vec<NamedBytes> {
+        let charts = chart::draw_all(self);
+        let page = ("report.html".to_string(), html::page(&self.summary, &charts));
+        let files = charts
+            .into_iter()
+            .map(|chart| (format!("charts/{}.svg", chart.name), chart.svg.into_bytes()));
+        files.chain([page]).collect()
+    }
+}
+
+/// How much of a results folder is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The data alone.
+    Data,
+    /// The charts and the HTML page too.
+    All,
 }

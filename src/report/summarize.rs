@@ -4,9 +4,8 @@ use crate::experiment::compare::{self, Comparison, Metric, Subject, Verdict};
 use crate::experiment::fold::{
     ClientFold, EdgeFold, EndpointFold, LatencyFold, QUANTILE_NAMES, QUANTILES, ServiceFold, VariantResult,
 };
-use crate::experiment::{Names, Outcome, Scenario, Variant, Warning};
+use crate::experiment::{Failures, Names, Outcome, Scenario, Variant, Warning};
 use crate::measure::confidence::{self, LEVEL};
-use crate::model::result::Failures;
 use crate::report::summary::{
     ClientSummary, ComparisonSummary, Confidence, ENDPOINTS_LISTED_MAX, EdgeSummary, EndpointSummary, Engine, FaultSummary,
     SCHEMA, ServiceSummary, SourceText, Summary, Value, VariantSummary,

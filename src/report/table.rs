@@ -20,7 +20,7 @@ pub enum Style {
 }
 
 /// Figures of the latency that have a column where any variant knows them.
-const LATENCIES: [&str; 5] = ["mean", "p50", "p90", "p99", "p99.9"];
+const LATENCIES: [&str; 4] = ["p50", "p90", "p99", "p99.9"];
 
 /// The scenario's question, the table and the answer.
 pub fn render(summary: &Summary, style: Style) -> String {

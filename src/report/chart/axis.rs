@@ -43,6 +43,33 @@ impl Axis {
         }
     }
 
+    /// Simulated time from 0 to `duration` seconds, in whole minutes where it is long.
+    pub fn time(duration: f64) -> Axis {
+        const STEPS: [f64; 16] = [
+            1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 43_200.0,
+        ];
+        let step = STEPS.into_iter().find(|step| duration <= step * 8.0);
+        let Some(step) = step.filter(|_| duration > 4.0) else {
+            return Axis::linear(0.0, duration, 6, format::seconds_short);
+        };
+        let label = |tick: f64| {
+            if step < 60.0 {
+                format!("{tick} s")
+            } else {
+                format!("{} min", tick / 60.0)
+            }
+        };
+        let ticks = (0..=8)
+            .map(|i| f64::from(i) * step)
+            .filter(|&tick| tick <= duration * (1.0 + 1e-9));
+        Axis {
+            scale: Scale::Linear,
+            low: 0.0,
+            high: duration,
+            ticks: ticks.map(|tick| (tick, label(tick))).collect(),
+        }
+    }
+
     /// Durations in seconds: on a logarithmic scale where they span more than a factor of four.
     pub fn durations(low: f64, high: f64) -> Axis {
         let (low, high) = (low.max(1e-9), high.max(1e-9));
@@ -137,6 +164,20 @@ mod tests {
             labels(&Axis::durations(0.010, 0.012)),
             ["10 ms", "10.5 ms", "11 ms", "11.5 ms", "12 ms"]
         );
+    }
+
+    #[test]
+    fn time_is_told_in_one_unit() {
+        assert_eq!(
+            labels(&Axis::time(300.0)),
+            ["0 min", "1 min", "2 min", "3 min", "4 min", "5 min"]
+        );
+        assert_eq!(labels(&Axis::time(20.0)), ["0 s", "5 s", "10 s", "15 s", "20 s"]);
+        assert_eq!(
+            labels(&Axis::time(1.0)),
+            ["0 s", "200 ms", "400 ms", "600 ms", "800 ms", "1 s"]
+        );
+        assert_eq!(labels(&Axis::time(1e6)).len(), 6);
     }
 
     #[test]

@@ -204,7 +204,8 @@ impl Canvas<'_> {
             Anchor::Middle => HPos::Center,
             Anchor::End => HPos::Right,
         };
-        let font = FontDesc::new(FontFamily::SansSerif, size * UNITS, style).color(&color(tone, 1.0));
+        // plotters divides sizes by 1.24 on their way into SVG.
+        let font = FontDesc::new(FontFamily::SansSerif, size * UNITS * 1.24, style).color(&color(tone, 1.0));
         // Escaped by plotters.
         drawn(self.area.draw(&Text::new(
             text.to_string(),

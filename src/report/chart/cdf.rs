@@ -11,6 +11,8 @@ use crate::report::format;
 const BEYOND_MIN: u64 = 10;
 /// Parts of the axis in which a curve has one point at most.
 const POINTS: f64 = 600.0;
+/// The fastest requests do not stretch the scale.
+const SHARE_MIN: f64 = 0.02;
 const PLOT: f64 = 340.0;
 
 /// The chart of a client's latencies; `None` where nothing succeeded.
@@ -29,7 +31,10 @@ pub fn draw(results: &Results, client: &str) -> Option<(String, String)> {
         .collect();
     let points = || curves.iter().flat_map(|(.., points)| points);
     let most = points().map(|&(share, _)| share).reduce(f64::max)?;
-    let low = points().map(|&(_, seconds)| seconds).reduce(f64::min)?;
+    let low = points()
+        .filter(|&&(share, _)| share >= SHARE_MIN)
+        .map(|&(_, seconds)| seconds)
+        .reduce(f64::min)?;
     let high = points().map(|&(_, seconds)| seconds).reduce(f64::max)?;
 
     let title = format!("Latency of {client} by percentile");

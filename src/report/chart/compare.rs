@@ -6,11 +6,16 @@ use crate::report::chart::timeline::{SMALL, head, head_height};
 use crate::report::format;
 use crate::report::summary::{ClientSummary, Summary, Value};
 
-const ROW: f64 = 38.0;
-const PANEL_HEAD: f64 = 26.0;
-const PANEL_FOOT: f64 = 30.0;
+const ROW: f64 = 26.0;
+const PANEL_HEAD: f64 = 22.0;
+const PANEL_FOOT: f64 = 44.0;
+/// Panels side by side.
+const COLUMNS: usize = 2;
+const GUTTER: f64 = 28.0;
+/// What the figures beside a plot take.
+const FIGURES: f64 = 112.0;
 /// The widest that the names of variants may be.
-const NAMES_MAX: f64 = 200.0;
+const NAMES_MAX: f64 = 150.0;
 /// Panels: the first that are known of these, but for availability, which is always there.
 const LATENCIES: [&str; 4] = ["mean", "p50", "p99", "p99.9"];
 const PANELS_MAX: usize = 4;
@@ -38,30 +43,34 @@ pub fn draw(summary: &Summary, client: &str) -> Option<(String, String)> {
         .fold(60.0, f64::max)
         .min(NAMES_MAX);
     let top = head_height(&[]);
-    let height = top + PANEL_HEAD + ROW * clients.len() as f64 + PANEL_FOOT;
-    let svg = picture(height, &title, |canvas| {
+    let panel_height = PANEL_HEAD + ROW * clients.len() as f64 + PANEL_FOOT;
+    let lines = panels.len().div_ceil(COLUMNS);
+    let svg = picture(top + panel_height * lines as f64 - 12.0, &title, |canvas| {
         head(
             canvas,
             &title,
             "dots are estimates, lines their 95 % confidence intervals over the replications",
             &[],
         );
-        for (row, variant) in summary.variants.iter().enumerate() {
-            let y = top + PANEL_HEAD + ROW * (row as f64 + 0.5);
-            canvas.text(
-                (24.0, y),
-                &shortened(&variant.name, names),
-                SMALL,
-                INK,
-                Anchor::Start,
-                Weight::Plain,
-            );
+        let left = 24.0 + names + 14.0;
+        let width = (WIDTH - 24.0 - left - GUTTER * (COLUMNS as f64 - 1.0)) / COLUMNS as f64;
+        for (index, panel) in panels.iter().enumerate() {
+            let top = top + panel_height * (index / COLUMNS) as f64;
+            let left = left + (width + GUTTER) * (index % COLUMNS) as f64;
+            panel.draw(canvas, (left, left + width - FIGURES), top);
         }
-        let left = 24.0 + names + 22.0;
-        let width = (WIDTH - 16.0 - left) / panels.len() as f64;
-        for (column, panel) in panels.iter().enumerate() {
-            let left = left + width * column as f64;
-            panel.draw(canvas, (left, left + width - 22.0), top);
+        for line in 0..lines {
+            for (row, variant) in summary.variants.iter().enumerate() {
+                let y = top + panel_height * line as f64 + PANEL_HEAD + ROW * (row as f64 + 0.5);
+                canvas.text(
+                    (24.0, y),
+                    &shortened(&variant.name, names),
+                    SMALL,
+                    INK,
+                    Anchor::Start,
+                    Weight::Plain,
+                );
+            }
         }
     });
     Some((title, svg))
@@ -108,14 +117,14 @@ impl Panel<'_> {
         });
         let (low, high) = ends.fold((f64::MAX, f64::MIN), |(low, high), [a, b]| (low.min(a), high.max(b)));
         let margin = ((high - low) * 0.12).max(high.abs() * 1e-6);
-        Axis::linear((low - margin).max(0.0), high + margin, 3, self.tick)
+        Axis::linear((low - margin).max(0.0), high + margin, 4, self.tick)
     }
 
     fn draw(&self, canvas: &Canvas<'_>, (left, right): (f64, f64), top: f64) {
         let axis = self.axis();
         let x = |value: f64| left + axis.place(value) * (right - left);
         let (first, last) = (top + PANEL_HEAD, top + PANEL_HEAD + ROW * self.values.len() as f64);
-        canvas.text((left, top + 8.0), &self.name, 13.0, INK, Anchor::Start, Weight::Strong);
+        canvas.text((left, top + 6.0), &self.name, 13.0, INK, Anchor::Start, Weight::Strong);
         let mut free_from = left - 12.0;
         for (value, label) in &axis.ticks {
             let (x, half) = (x(*value), text_width(label, 11.0) / 2.0);
@@ -128,21 +137,25 @@ impl Panel<'_> {
         for (row, value) in self.values.iter().enumerate() {
             let y = first + ROW * (row as f64 + 0.5);
             let Some((value, figure)) = value.and_then(|value| Some((value, value.value?))) else {
-                canvas.text((left, y), "n/a", 11.0, MUTED, Anchor::Start, Weight::Plain);
+                canvas.text((right + FIGURES, y), "n/a", SMALL, MUTED, Anchor::End, Weight::Plain);
                 continue;
             };
             let tone = series(row);
             if let Some([low, high]) = value.ci95 {
-                canvas.line(&[(x(low), y + 6.0), (x(high), y + 6.0)], tone, 2.5, 1.0);
+                canvas.line(&[(x(low), y), (x(high), y)], tone, 2.5, 1.0);
                 for end in [low, high] {
-                    canvas.line(&[(x(end), y + 2.0), (x(end), y + 10.0)], tone, 1.5, 1.0);
+                    canvas.line(&[(x(end), y - 5.0), (x(end), y + 5.0)], tone, 1.5, 1.0);
                 }
             }
-            canvas.dot((x(figure), y + 6.0), 4.5, tone);
-            let label = (self.show)(value);
-            let half = text_width(&label, 11.0) / 2.0;
-            let middle = x(figure).clamp(left + half - 8.0, (right - half + 8.0).max(left + half - 8.0));
-            canvas.text((middle, y - 9.0), &label, 11.0, INK, Anchor::Middle, Weight::Plain);
+            canvas.dot((x(figure), y), 4.5, tone);
+            canvas.text(
+                (right + FIGURES, y),
+                &(self.show)(value),
+                SMALL,
+                INK,
+                Anchor::End,
+                Weight::Plain,
+            );
         }
     }
 }

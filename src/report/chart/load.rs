@@ -3,9 +3,9 @@
 //! A strip per service and variant; a cell per endpoint, in their order. Readable for three endpoints and for a hundred:
 //! where there are more than fit, neighbours share a cell, which shows the one furthest from the even share.
 
-use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, WIDTH, Weight, picture, series, text_width};
+use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, Tone, WIDTH, Weight, picture, series, text_width};
 use crate::report::chart::compare::shortened;
-use crate::report::chart::timeline::{SMALL, head, head_height};
+use crate::report::chart::timeline::{head, head_height};
 use crate::report::format;
 use crate::report::summary::{ServiceSummary, Summary};
 
@@ -112,7 +112,9 @@ fn strip(canvas: &Canvas<'_>, y: f64, service: &ServiceSummary, cells_max: usize
     let gap = if width > 6.0 { 1.0 } else { 0.0 };
     canvas.rectangle((LEFT, y + 1.0), (RIGHT, y + STRIP - 2.0), GRID, 0.55);
     for (cell, &load) in loads.iter().enumerate() {
-        let (from, to) = (LEFT + width * cell as f64, LEFT + width * (cell as f64 + 1.0) - gap);
+        // Whole pixels leave no seams.
+        let edge = |cell: usize| (LEFT + width * cell as f64).round();
+        let (from, to) = (edge(cell), edge(cell + 1) - gap);
         let (tone, opacity) = shade(load);
         if opacity > 0.02 {
             canvas.rectangle((from, y + 1.0), (to, y + STRIP - 2.0), tone, opacity);
@@ -159,7 +161,7 @@ fn furthest(requests: &[f64], even: f64) -> f64 {
 }
 
 /// Blue below the even share, red above; full at nothing and at twice the share.
-fn shade(load: f64) -> (crate::report::chart::canvas::Tone, f64) {
+fn shade(load: f64) -> (Tone, f64) {
     let tone = if load < 1.0 { series(0) } else { series(1) };
     (tone, ((load - 1.0).abs()).min(1.0) * 0.85)
 }

@@ -12,7 +12,7 @@ mod timeline;
 use crate::report::Results;
 use crate::report::summary::Summary;
 
-pub use canvas::{THEME, Theme};
+pub use canvas::{THEME, Theme, escape};
 
 /// Clients that have charts of their own: those with the most requests.
 const CLIENTS_MAX: usize = 4;

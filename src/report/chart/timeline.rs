@@ -2,8 +2,7 @@
 
 use crate::report::chart::axis::Axis;
 use crate::report::chart::canvas::{Anchor, Canvas, FAULT, FAULT_INK, GRID, INK, MUTED, Tone, WARMUP, WIDTH, Weight, text_width};
-use crate::report::format;
-use crate::report::summary::{FaultSummary, Summary};
+use crate::report::summary::Summary;
 
 /// Size of the texts on axes and in legends.
 pub const SMALL: f64 = 12.0;
@@ -29,37 +28,32 @@ pub struct LegendItem {
 pub fn head(canvas: &Canvas<'_>, title: &str, subtitle: &str, legend: &[LegendItem]) -> f64 {
     canvas.text((24.0, 24.0), title, TITLE, INK, Anchor::Start, Weight::Strong);
     canvas.text((24.0, 45.0), subtitle, SMALL, MUTED, Anchor::Start, Weight::Plain);
+    for (item, place) in legend.iter().zip(legend_places(legend)) {
+        canvas.line(&[place, (place.0 + 22.0, place.1)], item.tone, item.width, item.opacity);
+        let beside = (place.0 + 28.0, place.1);
+        canvas.text(beside, &item.label, SMALL, INK, Anchor::Start, Weight::Plain);
+    }
+    head_height(legend)
+}
+
+/// Where the items of a legend begin: in lines, as they fit.
+fn legend_places(legend: &[LegendItem]) -> Vec<(f64, f64)> {
     let mut place = (24.0, LEGEND_TOP);
-    for item in legend {
+    let place_of = |item: &LegendItem| {
         let width = 28.0 + text_width(&item.label, SMALL) + 18.0;
         if place.0 + width > RIGHT && place.0 > 24.0 {
             place = (24.0, place.1 + LINE);
         }
-        canvas.line(&[place, (place.0 + 22.0, place.1)], item.tone, item.width, item.opacity);
-        canvas.text(
-            (place.0 + 28.0, place.1),
-            &item.label,
-            SMALL,
-            INK,
-            Anchor::Start,
-            Weight::Plain,
-        );
+        let begin = place;
         place.0 += width;
-    }
-    if legend.is_empty() { LEGEND_TOP } else { place.1 + LINE }
+        begin
+    };
+    legend.iter().map(place_of).collect()
 }
 
 /// How high [`head`] will be.
 pub fn head_height(legend: &[LegendItem]) -> f64 {
-    let mut place = (24.0, LEGEND_TOP);
-    for item in legend {
-        let width = 28.0 + text_width(&item.label, SMALL) + 18.0;
-        if place.0 + width > RIGHT && place.0 > 24.0 {
-            place = (24.0, place.1 + LINE);
-        }
-        place.0 += width;
-    }
-    if legend.is_empty() { LEGEND_TOP } else { place.1 + LINE }
+    legend_places(legend).last().map_or(LEGEND_TOP, |(_, y)| y + LINE)
 }
 
 /// A plot with two axes.
@@ -147,83 +141,103 @@ impl Frame {
 /// What happens along the time axis, the same for all variants of a chart.
 pub struct Timeline {
     duration: f64,
-    warmup: f64,
-    faults: Vec<FaultSummary>,
-    /// Which row the label of each fault is in.
-    rows: Vec<usize>,
+    spans: Vec<Span>,
 }
 
-/// Rows of fault labels; more faults are shaded without a label.
-const FAULT_ROWS: usize = 4;
-const FAULT_ROW: f64 = 16.0;
+/// A shaded span of time with a label above the plot.
+struct Span {
+    from: f64,
+    to: f64,
+    label: String,
+    shade: Tone,
+    ink: Tone,
+    /// Which row its label is in, counted upwards.
+    row: usize,
+}
+
+/// Rows of labels; further spans are shaded without a label.
+const LABEL_ROWS: usize = 4;
+const LABEL_ROW: f64 = 16.0;
 
 impl Timeline {
     /// The timeline of all variants together.
     pub fn new(summary: &Summary) -> Timeline {
-        let durations = summary.variants.iter().map(|variant| variant.duration_seconds);
-        let warmups = summary.variants.iter().map(|variant| variant.warmup_seconds);
-        let mut faults: Vec<FaultSummary> = Vec::new();
+        let duration = summary
+            .variants
+            .iter()
+            .map(|variant| variant.duration_seconds)
+            .fold(1e-9, f64::max);
+        let warmup = summary
+            .variants
+            .iter()
+            .map(|variant| variant.warmup_seconds)
+            .fold(0.0, f64::max);
+        let mut spans = Vec::new();
+        if warmup > 0.0 {
+            spans.push(Span {
+                from: 0.0,
+                to: warmup,
+                label: "warm-up".to_string(),
+                shade: WARMUP,
+                ink: MUTED,
+                row: 0,
+            });
+        }
         for fault in summary.variants.iter().flat_map(|variant| &variant.faults) {
-            if !faults.contains(fault) {
-                faults.push(fault.clone());
+            let known =
+                |span: &Span| span.from == fault.at_seconds && span.to == fault.until_seconds && span.label == fault.label;
+            if !spans.iter().any(known) {
+                spans.push(Span {
+                    from: fault.at_seconds,
+                    to: fault.until_seconds,
+                    label: fault.label.clone(),
+                    shade: FAULT,
+                    ink: FAULT_INK,
+                    row: 0,
+                });
             }
         }
-        let mut timeline = Timeline {
-            duration: durations.fold(1e-9, f64::max),
-            warmup: warmups.fold(0.0, f64::max),
-            faults,
-            rows: Vec::new(),
-        };
-        timeline.rows = timeline.label_rows();
+        let mut timeline = Timeline { duration, spans };
+        timeline.place_labels();
         timeline
     }
 
     /// The time axis.
     pub fn axis(&self) -> Axis {
-        Axis::linear(0.0, self.duration, 8, format::seconds_short)
+        Axis::time(self.duration)
     }
 
-    /// How high the labels of the faults are.
+    /// How high the labels are.
     pub fn labels_height(&self) -> f64 {
-        let rows = self.rows.iter().map(|row| row + 1).max().unwrap_or(0).min(FAULT_ROWS);
-        rows as f64 * FAULT_ROW + if rows > 0 { 4.0 } else { 0.0 }
+        let rows = self.spans.iter().map(|span| span.row + 1).max().unwrap_or(0).min(LABEL_ROWS);
+        rows as f64 * LABEL_ROW + if rows > 0 { 4.0 } else { 0.0 }
     }
 
-    /// The first row in which the label of each fault fits.
-    fn label_rows(&self) -> Vec<usize> {
+    /// Puts each label into the first row in which it fits.
+    fn place_labels(&mut self) {
         let axis = self.axis();
         let mut free_from: Vec<f64> = Vec::new();
-        let place = |fault: &FaultSummary| {
-            let start = label_start(LEFT + axis.place(fault.at_seconds) * (RIGHT - LEFT), &fault.label);
-            let end = start + text_width(&fault.label, SMALL) + 10.0;
-            let row = free_from.iter().position(|&free| free <= start).unwrap_or(free_from.len());
-            if row == free_from.len() {
+        self.spans.sort_by(|a, b| a.from.total_cmp(&b.from));
+        for span in &mut self.spans {
+            let start = label_start(LEFT + axis.place(span.from) * (RIGHT - LEFT), &span.label);
+            let end = start + text_width(&span.label, SMALL) + 10.0;
+            span.row = free_from.iter().position(|&free| free <= start).unwrap_or(free_from.len());
+            if span.row == free_from.len() {
                 free_from.push(end);
             } else {
-                free_from[row] = end;
-            }
-            row
-        };
-        self.faults.iter().map(place).collect()
-    }
-
-    /// Shades warm-up and faults, and names the faults above the plot.
-    pub fn marks(&self, canvas: &Canvas<'_>, frame: &Frame) {
-        if self.warmup > 0.0 {
-            let end = frame.x_of(self.warmup);
-            canvas.rectangle((frame.left, frame.top), (end, frame.bottom), WARMUP, 1.0);
-            if end - frame.left > text_width("warm-up", 11.0) + 8.0 {
-                let place = (frame.left + 5.0, frame.bottom - 10.0);
-                canvas.text(place, "warm-up", 11.0, MUTED, Anchor::Start, Weight::Plain);
+                free_from[span.row] = end;
             }
         }
-        for (fault, &row) in self.faults.iter().zip(&self.rows) {
-            let (from, to) = (frame.x_of(fault.at_seconds), frame.x_of(fault.until_seconds));
-            canvas.rectangle((from, frame.top), (to.max(from + 1.5), frame.bottom), FAULT, 1.0);
-            if row < FAULT_ROWS {
-                let y = frame.top - 8.0 - row as f64 * FAULT_ROW;
-                let x = label_start(from, &fault.label);
-                canvas.text((x, y), &fault.label, SMALL, FAULT_INK, Anchor::Start, Weight::Plain);
+    }
+
+    /// Shades warm-up and faults, and names them above the plot.
+    pub fn marks(&self, canvas: &Canvas<'_>, frame: &Frame) {
+        for span in &self.spans {
+            let (from, to) = (frame.x_of(span.from), frame.x_of(span.to));
+            canvas.rectangle((from, frame.top), (to.max(from + 1.5), frame.bottom), span.shade, 1.0);
+            if span.row < LABEL_ROWS {
+                let place = (label_start(from, &span.label), frame.top - 9.0 - span.row as f64 * LABEL_ROW);
+                canvas.text(place, &span.label, SMALL, span.ink, Anchor::Start, Weight::Plain);
             }
         }
     }

@@ -1,0 +1,120 @@
+//! `meshsim validate`: reads and checks scenarios, runs nothing, and reports every problem of every file.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::overrides::OverrideArgs;
+use super::{Exit, colored, print};
+use meshsim::scenario::{Diagnostics, Overrides, Scenario, Source, load};
+
+/// The arguments.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Scenario files; `-` is standard input
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<PathBuf>,
+
+    #[command(flatten)]
+    overrides: OverrideArgs,
+
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// How to write the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people: problems on stderr, a line for each valid scenario on stdout
+    Text,
+    /// For programs: one document on stdout
+    Json,
+}
+
+/// Reads and checks scenarios.
+///
+/// # Errors
+/// If the result cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    let overrides = args.overrides.overrides();
+    let mut files = Vec::new();
+    let mut all_valid = true;
+    for path in &args.scenarios {
+        let (scenario, diagnostics) = load_file(path, &overrides);
+        all_valid &= scenario.is_some();
+        match args.format {
+            Format::Text => {
+                report(&diagnostics)?;
+                if let Some(scenario) = &scenario {
+                    print(&summary(path, scenario))?;
+                }
+            }
+            Format::Json => files.push(json(path, scenario.as_ref(), &diagnostics)),
+        }
+    }
+    if args.format == Format::Json {
+        let document = serde_json::json!({"schema": "meshsim/validate/v1", "valid": all_valid, "files": files});
+        print(&format!("{document:#}\n"))?;
+    }
+    Ok(if all_valid { Exit::Success } else { Exit::Usage })
+}
+
+/// Loads a file; what keeps it from being read is a diagnostic like any other.
+pub fn load_file(path: &Path, overrides: &Overrides) -> (Option<Scenario>, Diagnostics) {
+    match Source::read(path) {
+        Ok(source) => load(&source, overrides),
+        Err(diagnostics) => (None, diagnostics),
+    }
+}
+
+/// Writes problems to stderr, in GitHub Actions as annotations too.
+///
+/// # Errors
+/// If stderr cannot be written.
+pub fn report(diagnostics: &Diagnostics) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    let color = colored(&stderr);
+    stderr.write_all(diagnostics.render(color).as_bytes())?;
+    if std::env::var_os("GITHUB_ACTIONS").is_some() {
+        stderr.write_all(diagnostics.render_github().as_bytes())?;
+    }
+    Ok(())
+}
+
+fn summary(path: &Path, scenario: &Scenario) -> String {
+    let variants: Vec<&str> = scenario.variants.iter().map(|variant| variant.name.as_str()).collect();
+    format!(
+        "{}: valid; variants: {}; {}\n",
+        path.display(),
+        variants.join(", "),
+        scenario.estimate
+    )
+}
+
+fn json(path: &Path, scenario: Option<&Scenario>, diagnostics: &Diagnostics) -> serde_json::Value {
+    let about = scenario.map(|scenario| {
+        let variants: Vec<&str> = scenario.variants.iter().map(|variant| variant.name.as_str()).collect();
+        let estimate = &scenario.estimate;
+        serde_json::json!({
+            "name": scenario.name,
+            "digest": format!("{:016x}", scenario.digest),
+            "variants": variants,
+            "replications": scenario.replications,
+            "estimate": {
+                "runs_total": estimate.cells,
+                "requests_total": estimate.requests,
+                "calls_total": estimate.calls,
+                "events_total": estimate.events,
+                "memory_bytes": estimate.memory_bytes + estimate.cell_bytes,
+            },
+        })
+    });
+    serde_json::json!({
+        "file": path.display().to_string(),
+        "valid": scenario.is_some(),
+        "scenario": about,
+        "problems": diagnostics.to_json(),
+    })
+}

@@ -1,0 +1,274 @@
+//! The command line: exit codes, streams, help, files.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use assert_cmd::cargo::cargo_bin;
+
+const TINY: &str = "\
+apiVersion: meshsim/v1
+name: tiny
+description: Which one?
+seed: 3
+duration: 2s
+replications: 3
+topology:
+  services:
+    s:
+      replicas: 3
+      concurrency: 1
+      operations:
+        get: [{work: {exponential: {mean: 5ms}}}]
+clients:
+  web:
+    call: s/get
+    arrivals: {poisson: {rate: 300/s}}
+mesh: {balancer: envoy/random}
+variants:
+  random: {}
+  least_request: {mesh: {balancer: envoy/least_request}}
+";
+
+/// Runs meshsim in `folder`, where `tiny.yaml` lies.
+fn meshsim(folder: &Path, arguments: &[&str]) -> Output {
+    fs::write(folder.join("tiny.yaml"), TINY).expect("a file");
+    Command::new(cargo_bin("meshsim"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("GITHUB_ACTIONS")
+        .env_remove("GITHUB_STEP_SUMMARY")
+        .output()
+        .expect("meshsim starts")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn run_prints_the_table_on_stdout_and_writes_the_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = meshsim(folder.path(), &["run", "tiny.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    for word in [
+        "tiny",
+        "Which one?",
+        "random",
+        "least_request",
+        "availability",
+        "p99",
+        "100 %",
+    ] {
+        assert!(table.contains(word), "{word} is not in {table}");
+    }
+    assert!(!table.contains("warning"), "{table}");
+    let talk = text(&output.stderr);
+    assert!(talk.contains("3 replications give wide"), "{talk}");
+    assert!(talk.contains("requests/s"), "{talk}");
+    let results = folder.path().join("results/tiny");
+    let expected = [
+        "charts",
+        "latency.csv",
+        "report.html",
+        "summary.csv",
+        "summary.json",
+        "timeseries.csv",
+    ];
+    assert_eq!(names(&results), expected);
+    let charts = names(&results.join("charts"));
+    assert!(
+        charts.contains(&"latency_cdf.svg".to_string()) && charts.len() == 5,
+        "{charts:?}"
+    );
+    assert_eq!(names(&folder.path().join("results")), ["tiny"], "nothing is left beside");
+}
+
+#[test]
+fn formats_are_what_they_say_and_quiet_says_no_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |format: &str| {
+        let output = meshsim(
+            folder.path(),
+            &["run", "tiny.yaml", "-o", "out", "--format", format, "--quiet"],
+        );
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(text(&output.stderr), "");
+        output.stdout
+    };
+    let json = run("json");
+    assert_eq!(json, fs::read(folder.path().join("out/summary.json")).expect("a file"));
+    let document: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    assert_eq!(document["schema"], "meshsim/summary/v1");
+    assert_eq!(run("csv"), fs::read(folder.path().join("out/summary.csv")).expect("a file"));
+    assert!(text(&run("markdown")).contains("| variant "));
+}
+
+#[test]
+fn options_change_what_is_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = [
+        "run",
+        "tiny.yaml",
+        "-o",
+        "out",
+        "--format",
+        "json",
+        "--no-report",
+        "--variant",
+        "random",
+        "--seed",
+        "9",
+        "--replications",
+        "2",
+        "--duration",
+        "1s",
+        "--set",
+        "topology.services.s.replicas=5",
+        "--threads",
+        "1",
+    ];
+    let output = meshsim(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["seed"], 9);
+    assert_eq!(document["replications"], 2);
+    assert_eq!(document["variants"].as_array().map(Vec::len), Some(1));
+    assert_eq!(document["variants"][0]["duration_seconds"], 1.0);
+    assert_eq!(document["variants"][0]["services"]["s"]["endpoints_total"], 5);
+    assert_eq!(
+        names(&folder.path().join("out")),
+        ["latency.csv", "summary.csv", "summary.json", "timeseries.csv"]
+    );
+}
+
+#[test]
+fn report_draws_the_same_bytes_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(
+        meshsim(folder.path(), &["run", "tiny.yaml", "-o", "out"]).status.code(),
+        Some(0)
+    );
+    let page = folder.path().join("out/report.html");
+    let drawn = fs::read(&page).expect("a page");
+    fs::remove_dir_all(folder.path().join("out/charts")).expect("charts");
+    fs::remove_file(&page).expect("a page");
+    let output = meshsim(folder.path(), &["report", "out"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(fs::read(&page).expect("a page") == drawn, "the page differs");
+    assert_eq!(names(&folder.path().join("out/charts")).len(), 5);
+}
+
+#[test]
+fn exit_codes_tell_usage_from_faults() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("broken.yaml"), "apiVersion: meshsim/v1\nname: broken\n").expect("a file");
+    fs::write(folder.path().join("file"), "").expect("a file");
+    for (arguments, code, word) in [
+        (&["run"][..], 2, "SCENARIO"),
+        (&["run", "missing.yaml"], 2, "missing.yaml"),
+        (&["run", "broken.yaml"], 2, "error[MS"),
+        (&["run", "tiny.yaml", "--replications", "0"], 2, "--replications"),
+        (&["run", "tiny.yaml", "--duration", "5 parsecs"], 2, "not a duration"),
+        (&["run", "tiny.yaml", "--set", "seed"], 2, "path=value"),
+        (&["run", "tiny.yaml", "--variant", "nobody"], 2, "nobody"),
+        (&["run", "tiny.yaml", "-o", "file"], 3, "file"),
+        (&["run", "tiny.yaml", "-o", "file/below"], 3, "file/below"),
+        (&["report", "nowhere"], 3, "summary.json"),
+        (&["nonsense"], 2, "nonsense"),
+    ] {
+        let output = meshsim(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(word), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_completions_go_to_stdout() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, word) in [
+        (&["--help"][..], "run "),
+        (&["run", "--help"], "--replications"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+        (&["completions", "bash"], "_meshsim"),
+    ] {
+        let output = meshsim(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(text(&output.stdout).contains(word), "{arguments:?}");
+        assert_eq!(text(&output.stderr), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_table_goes_to_the_step_summary_of_an_action() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("tiny.yaml"), TINY).expect("a file");
+    let summary = folder.path().join("summary.md");
+    let status = Command::new(cargo_bin("meshsim"))
+        .args(["run", "tiny.yaml", "--quiet"])
+        .current_dir(folder.path())
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .output()
+        .expect("meshsim starts")
+        .status;
+    assert_eq!(status.code(), Some(0));
+    assert!(fs::read_to_string(summary).expect("a summary").contains("| least_request"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_who_leaves_is_no_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(cargo_bin("meshsim"))
+        .args(["completions", "zsh"])
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("meshsim starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_with_130_and_leaves_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("tiny.yaml"), TINY).expect("a file");
+    let mut child = Command::new(cargo_bin("meshsim"))
+        .args(["run", "tiny.yaml", "--replications", "1000", "--duration", "1h", "--force"])
+        .current_dir(folder.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("meshsim starts");
+    // The handler is there before anything is loaded; a signal that comes too early would end the process without a code.
+    let mut code = None;
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .expect("kill starts");
+        if let Some(status) = child.try_wait().expect("it is ours") {
+            code = status.code();
+            break;
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!(code, Some(130));
+    assert_eq!(names(folder.path()), ["tiny.yaml"]);
+}

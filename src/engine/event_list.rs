@@ -18,7 +18,7 @@ use crate::time::Time;
 
 const NIL: u32 = u32::MAX;
 const LEVELS: usize = 8;
-/// How many events are taken between two looks at the width of a bucket.
+/// How many buckets become due, or events come into one that is, between two looks at the width of a bucket.
 const ADAPT_EVERY: u32 = 1 << 14;
 
 /// One pending event.
@@ -137,6 +137,7 @@ impl<E: Copy> EventList<E> {
         };
         let bucket = time.0 >> self.shift;
         if bucket <= self.present {
+            self.until_adapt = self.until_adapt.saturating_sub(1);
             self.late.push(entry);
             return;
         }
@@ -217,7 +218,7 @@ impl<E: Copy> EventList<E> {
         if self.waiting == 0 {
             return false;
         }
-        self.until_adapt -= 1;
+        self.until_adapt = self.until_adapt.saturating_sub(1);
         if self.until_adapt == 0 {
             self.adapt();
         }
@@ -277,11 +278,13 @@ impl<E: Copy> EventList<E> {
         let now = self.present << self.shift;
         let buckets_passed = (now - self.adapted_at) >> self.shift;
         self.adapted_at = now;
-        // Each advance makes one bucket due, so `ADAPT_EVERY` buckets were occupied of `buckets_passed`.
+        // Between two and eight buckets for each that is occupied: commonly one event in it, and few levels to go down.
         let per_bucket = buckets_passed / u64::from(ADAPT_EVERY);
         let shift = match per_bucket {
-            8.. => self.shift + (64 - per_bucket.leading_zeros()) - 2,
-            0..2 => self.shift.saturating_sub(2),
+            8.. => self.shift + per_bucket.ilog2() - 1,
+            0..2 => self
+                .shift
+                .saturating_sub((4 * u64::from(ADAPT_EVERY) / buckets_passed.max(1)).ilog2()),
             _ => return,
         };
         let shift = shift.min(40);
@@ -319,6 +322,120 @@ impl<E: Copy> EventList<E> {
             } else {
                 self.put(entry, bucket);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the list must do, done plainly.
+    #[derive(Default)]
+    struct Naive(Vec<(u64, u64, u32)>);
+
+    impl Naive {
+        fn pop_until(&mut self, until: u64) -> Option<(u64, u64, u32)> {
+            let first = *self.0.iter().min()?;
+            (first.0 <= until).then(|| {
+                self.0.retain(|&entry| entry != first);
+                first
+            })
+        }
+    }
+
+    /// One step of a script.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Adds events so long after the last one taken; the flag asks for a number reserved earlier.
+        Push(Vec<(u64, bool)>),
+        /// Takes so many.
+        Pop(usize),
+        /// Takes all that are due so long after the last one taken.
+        PopWithin(u64),
+    }
+
+    fn gap() -> impl Strategy<Value = u64> {
+        // Ties, neighbours, and every level of the wheel.
+        prop_oneof![
+            Just(0),
+            0..3_u64,
+            0..2_000_u64,
+            0..10_000_000_u64,
+            (0..44_u32).prop_flat_map(|bits| 0..(1_u64 << bits)),
+            Just(1 << 56),
+        ]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => prop::collection::vec((gap(), any::<bool>()), 1..40).prop_map(Step::Push),
+            3 => (0..60_usize).prop_map(Step::Pop),
+            1 => gap().prop_map(Step::PopWithin),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn events_come_in_the_order_of_time_and_sequence(steps in prop::collection::vec(step(), 1..60)) {
+            let (mut list, mut naive) = (EventList::new(), Naive::default());
+            let (mut now, mut next, mut reserved) = (0_u64, 0_u64, Vec::new());
+            for step in steps {
+                let (count, until) = match step {
+                    Step::Push(gaps) => {
+                        for (gap, early) in gaps {
+                            let sequence = if early { reserved.pop() } else { None };
+                            let sequence = sequence.unwrap_or_else(|| {
+                                reserved.push(next);
+                                next += 2;
+                                next - 1
+                            });
+                            let event = sequence as u32;
+                            list.push(Time(now + gap), Sequence(sequence), event);
+                            naive.0.push((now + gap, sequence, event));
+                        }
+                        (0, 0)
+                    }
+                    Step::Pop(count) => (count, u64::MAX),
+                    Step::PopWithin(gap) => (usize::MAX, now + gap),
+                };
+                prop_assert_eq!(list.len(), naive.0.len());
+                for _ in 0..count {
+                    let got = list.pop_until(Time(until)).map(|(time, sequence, event)| (time.0, sequence.0, event));
+                    prop_assert_eq!(got, naive.pop_until(until));
+                    let Some((time, ..)) = got else { break };
+                    now = time;
+                }
+            }
+            prop_assert_eq!(list.is_empty(), naive.0.is_empty());
+        }
+    }
+
+    /// The width of the buckets follows the density of events, and the order does not notice.
+    #[test]
+    fn the_order_survives_a_change_of_width() {
+        for gap in [1_u64, 50, 1 << 20, 1 << 34] {
+            let mut list = EventList::new();
+            for i in 0..64_u64 {
+                list.push(Time(i * gap), Sequence(i), ());
+            }
+            let first_shift = list.shift;
+            let mut last = (Time(0), Sequence(0));
+            for i in 64..200_000_u64 {
+                let (time, sequence, ()) = list.pop_until(Time::MAX).expect("64 events are pending");
+                assert!(i == 64 || (time, sequence) > last, "{time:?} {sequence:?} after {last:?}");
+                last = (time, sequence);
+                // Uneven gaps, the same on average.
+                list.push(Time(time.0 + gap * (1 + (i * 7919) % 127)), Sequence(i), ());
+            }
+            assert!(
+                gap == 50 || list.shift != first_shift,
+                "the width has not followed a gap of {gap} ns"
+            );
         }
     }
 }

@@ -69,9 +69,23 @@ impl World<'_> {
         });
         self.cluster_of[slot as usize] = index;
         if plan.config.balancer.wants_idle_reports() {
-            self.services[plan.service as usize].idle_listeners.push(index);
+            self.listen_for_idle(index, now);
         }
         index
+    }
+
+    /// A caller begins to keep a list of idle endpoints. The first one hears of all that are idle already.
+    fn listen_for_idle(&mut self, listener: u32, now: Time) {
+        let caller = &mut self.callers[listener as usize];
+        let listeners = &mut self.services[caller.service as usize].idle_listeners;
+        if listeners.is_empty() {
+            for endpoint in 0..caller.endpoint_count {
+                if self.load[(caller.first_endpoint + endpoint) as usize] == 0 {
+                    caller.cluster.on_idle(EndpointIndex(endpoint), now);
+                }
+            }
+        }
+        listeners.push(listener);
     }
 
     /// Asks the policy for an endpoint; false if there is none.

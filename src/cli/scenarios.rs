@@ -1,19 +1,18 @@
 //! What the subcommands that run scenarios share: their arguments, and loading with every problem told.
 
-use std::io;
 use std::path::PathBuf;
 
-use meshsim::scenario::{self, Overrides, Scenario, Source};
+use meshsim::scenario::Scenario;
 
-use crate::cli::colored;
 use crate::cli::overrides::OverrideArgs;
+use crate::cli::validate;
 
 /// Arguments of every subcommand that runs scenarios.
 #[derive(clap::Args, Debug)]
 pub struct ScenarioArgs {
-    /// Scenario files
+    /// Scenario files; `-` is standard input
     #[arg(required = true, value_name = "SCENARIO")]
-    pub files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 
     #[command(flatten)]
     overrides: OverrideArgs,
@@ -35,24 +34,18 @@ impl ScenarioArgs {
     }
 
     /// All scenarios; `None` if there is a problem with any, which has been told then.
-    pub fn load(&self) -> Option<Vec<Scenario>> {
+    ///
+    /// # Errors
+    /// If stderr cannot be written.
+    pub fn load(&self) -> anyhow::Result<Option<Vec<Scenario>>> {
         let overrides = self.overrides.overrides();
+        let mut scenarios = Vec::new();
         // Every file is looked at, so that all problems are told at once.
-        let scenarios: Vec<Option<Scenario>> = self.files.iter().map(|file| load(file, &overrides)).collect();
-        scenarios.into_iter().collect()
-    }
-}
-
-fn load(file: &std::path::Path, overrides: &Overrides) -> Option<Scenario> {
-    let (scenario, diagnostics) = match Source::read(file) {
-        Ok(source) => scenario::load(&source, overrides),
-        Err(diagnostics) => (None, diagnostics),
-    };
-    if !diagnostics.is_empty() {
-        eprint!("{}", diagnostics.render(colored(&io::stderr())));
-        if std::env::var_os("GITHUB_ACTIONS").is_some() {
-            eprint!("{}", diagnostics.render_github());
+        for file in &self.files {
+            let (scenario, diagnostics) = validate::load_file(file, &overrides);
+            validate::report(&diagnostics)?;
+            scenarios.push(scenario);
         }
+        Ok(scenarios.into_iter().collect())
     }
-    scenario
 }

@@ -103,8 +103,8 @@ pub fn mesh(balancer: Config, document: &str) -> Result<ClusterConfig, String> {
 
 fn parse(text: &str) -> Result<Value, String> {
     // The loader copies what an alias stands for, and a few lines of aliases of aliases can stand for more than any memory holds.
-    let mut events = Parser::new_from_str(text);
-    if events.any(|event| matches!(event, Ok((Event::Alias(_), _)))) {
+    let mut events = Parser::new_from_str(text).map_while(Result::ok);
+    if events.any(|(event, _)| matches!(event, Event::Alias(_))) {
         return Err("aliases (`*name`) are not supported here".to_string());
     }
     let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;

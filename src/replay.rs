@@ -44,7 +44,14 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Script { .. } => None,
+            Error::Read(error) | Error::Write(error) => Some(error),
+        }
+    }
+}
 
 /// Obeys each line of `events` and writes each decision, one line each.
 ///

@@ -11,7 +11,7 @@ apiVersion: meshsim/v1
 name: tiny
 description: Which one?
 seed: 3
-duration: 2s
+duration: 20s
 replications: 3
 topology:
   services:
@@ -179,8 +179,8 @@ fn exit_codes_tell_usage_from_faults() {
         (&["run", "missing.yaml"], 2, "missing.yaml"),
         (&["run", "broken.yaml"], 2, "error[MS"),
         (&["run", "tiny.yaml", "--replications", "0"], 2, "--replications"),
-        (&["run", "tiny.yaml", "--duration", "5 parsecs"], 2, "not a duration"),
-        (&["run", "tiny.yaml", "--set", "seed"], 2, "path=value"),
+        (&["run", "tiny.yaml", "--duration", "5 parsecs"], 2, "a duration"),
+        (&["run", "tiny.yaml", "--set", "seed"], 2, "PATH=VALUE"),
         (&["run", "tiny.yaml", "--variant", "nobody"], 2, "nobody"),
         (&["run", "tiny.yaml", "-o", "file"], 3, "file"),
         (&["run", "tiny.yaml", "-o", "file/below"], 3, "file/below"),

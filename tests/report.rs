@@ -1,31 +1,378 @@
-//! Exporters against results that are known beforehand.
+//! Exporters against results that are known beforehand: those of `synthetic.rs`.
 
-use std::fs;
-use std::path::Path;
+use meshsim::report::summary::{Summary, Value};
+use meshsim::report::table::{Style, render};
+use meshsim::report::{Extent, Results, chart, csv, html, json};
 
-use meshsim::report::{Results, chart, csv, json};
+use crate::synthetic::{self, Behaviour, DURATION, FAULT, THREE, WARMUP};
 
-use crate::synthetic::{self, THREE};
+/// Requests a second of one replication.
+const RATE: u64 = 100;
 
-fn results(endpoints: u32, replications: u32) -> Results {
-    let scenario = synthetic::scenario(&THREE, endpoints, replications);
-    Results::new(&scenario, &synthetic::outcome(&scenario, &THREE, 100))
+fn results_of(behaviours: &[Behaviour], endpoints: u32, replications: u32) -> Results {
+    let scenario = synthetic::scenario(behaviours, endpoints, replications);
+    Results::new(&scenario, &synthetic::outcome(&scenario, behaviours, RATE))
+}
+
+fn results() -> Results {
+    results_of(&THREE, 3, 10)
+}
+
+fn close(value: &Value, expected: f64) {
+    let value = value.value.expect("a figure");
+    assert!((value - expected).abs() <= 1e-9 * expected.abs(), "{value} is not {expected}");
 }
 
 #[test]
-fn look_at_them() {
-    for (endpoints, name) in [(3, "few"), (100, "many")] {
-        let results = results(endpoints, 10);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&folder).expect("a folder");
-        for chart in chart::draw_all(&results) {
-            fs::write(folder.join(format!("{}.svg", chart.name)), chart.svg).expect("a file");
-        }
-        fs::write(folder.join("summary.json"), json::summary(&results.summary)).expect("a file");
-        fs::write(folder.join("summary.csv"), csv::summary(&results.summary)).expect("a file");
-        println!(
-            "{}",
-            meshsim::report::table::render(&results.summary, meshsim::report::table::Style::Terminal { color: false })
-        );
+fn summary_holds_the_figures_of_the_contract() {
+    let results = results();
+    let bytes = json::summary(&results.summary);
+    let document: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+    assert_eq!(document["schema"], "meshsim/summary/v1");
+    assert_eq!(document["scenario"], "zone-outage");
+    assert_eq!((&document["seed"], &document["replications"]), (&42.into(), &10.into()));
+    assert_eq!(document["scenario_digest"], "0123456789abcdef");
+    let variant = &document["variants"][1];
+    assert_eq!(variant["name"], "least_request");
+    assert_eq!(variant["digest"].as_str().map(str::len), Some(16));
+    let web = &variant["clients"]["web"];
+    // 270 measured seconds, ten replications.
+    assert_eq!(web["requests_total"]["value"], 270_000);
+    let causes = web["failures_total"].as_object().expect("causes");
+    assert_eq!(causes.keys().collect::<Vec<_>>(), ["timeout", "503"]);
+    let failed: f64 = causes.values().filter_map(serde_json::Value::as_f64).sum();
+    let availability = &web["availability_ratio"];
+    let value = availability["value"].as_f64().expect("a figure");
+    assert!((value - (1.0 - failed / 270_000.0)).abs() < 1e-12);
+    let ends: Vec<f64> = availability["ci95"]
+        .as_array()
+        .expect("an interval")
+        .iter()
+        .filter_map(|end| end.as_f64())
+        .collect();
+    assert!(ends[0] < value && value < ends[1] && ends[1] <= 1.0 && availability["n"] == 10);
+    for name in ["mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99", "max"] {
+        assert!(web["latency_seconds"].get(name).is_some(), "{name}");
     }
+    // 270,000 requests leave 27 beyond the 99.99th percentile, a hundred are needed.
+    let tail = &web["latency_seconds"]["p99.99"];
+    assert!(
+        tail["value"].is_null() && tail["reason"].as_str().is_some_and(|reason| reason.contains("needs 1000000")),
+        "{tail}"
+    );
+    assert!(variant["edges"]["frontend->cart/get"]["calls_total"]["value"].is_number());
+    let comparison = &document["comparisons"][0];
+    assert_eq!(
+        (&comparison["a"], &comparison["b"]),
+        (&"least_request".into(), &"round_robin".into())
+    );
+    assert_eq!(comparison["metric"], "web.availability_ratio");
+    assert_eq!(comparison["verdict"], "higher");
+    assert_eq!(document["engine"]["simulated_seconds"], 9_000.0);
+    assert!(json::read(&bytes).expect("its own document") == results.summary);
+}
+
+#[test]
+fn figures_of_services_and_endpoints_are_those_of_the_formulas() {
+    let results = results();
+    let cart = results.summary.variants[0].services.get("cart").expect("a service");
+    let requests: f64 = cart
+        .endpoints
+        .iter()
+        .filter_map(|(_, endpoint)| endpoint.requests_total.value)
+        .sum();
+    close(&cart.requests_total, requests);
+    // A quarter waits for 8 ms; an endpoint's mean is 2 ms.
+    close(cart.queue_wait_seconds.get("mean").expect("a mean"), 0.002);
+    let first = cart.endpoints.get("cart-0").expect("an endpoint");
+    close(first.queue_wait_seconds.get("mean").expect("a mean"), 0.002);
+    let waited = cart.waited_ratio.value.expect("a share");
+    assert!((waited - 0.25).abs() < 1e-3, "{waited}");
+    close(&cart.in_flight, 3.0);
+    // 5 ms of work each over 8 slots of 3 endpoints in 2700 s.
+    close(&cart.utilization_ratio, requests * 0.005 / (8.0 * 3.0 * 2_700.0));
+    close(
+        &first.utilization_ratio,
+        first.requests_total.value.expect("a total") * 0.005 / (8.0 * 2_700.0),
+    );
+    close(
+        &cart.load_max_ratio,
+        first.requests_total.value.expect("a total") * 3.0 / requests,
+    );
+    let frontend = results.summary.variants[0].services.get("frontend").expect("a service");
+    assert_eq!(frontend.utilization_ratio.reason.as_deref(), Some("concurrency is unlimited"));
+}
+
+fn answer(behaviours: &[Behaviour], replications: u32) -> String {
+    results_of(behaviours, 3, replications).summary.answer
+}
+
+#[test]
+fn answer_says_who_won_and_by_how_much() {
+    let [slow, middle, fast] = THREE;
+    let safe = |behaviour: Behaviour| Behaviour { failing: 0, ..behaviour };
+    // Scaling every latency scales the 99th percentile: 6 / 4 = 1.5 and 5 / 4 = 1.25, up to a bucket of the histogram.
+    let sentence = answer(&[safe(slow), safe(middle), safe(fast)], 10);
+    let mut words = sentence.split(' ');
+    assert_eq!((words.next(), words.next()), (Some("peak_ewma:"), Some("p99")));
+    let numbers: Vec<f64> = sentence.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(
+        (numbers[0] - 1.25).abs() < 0.01 && (numbers[2] - 1.5).abs() < 0.01,
+        "{sentence}"
+    );
+    assert!(
+        sentence.contains(" times lower than least_request, ") && sentence.ends_with(" times lower than round_robin"),
+        "{sentence}"
+    );
+
+    // Both ways better: both are told, availability first.
+    let sentence = answer(&THREE, 10);
+    assert!(
+        sentence.starts_with("peak_ewma: failures ") && sentence.contains(" times fewer than least_request"),
+        "{sentence}"
+    );
+    assert!(sentence.contains("; p99 "), "{sentence}");
+
+    // One fails less, the other is quicker.
+    let sentence = answer(
+        &[Behaviour { failing: 3_000, ..fast }, Behaviour { failing: 300, ..slow }],
+        10,
+    );
+    assert!(
+        sentence.starts_with("round_robin: failures ") && sentence.contains("; peak_ewma: p99 1.5"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn answer_says_when_nothing_can_be_said() {
+    let [slow, _, fast] = THREE;
+    let twin = Behaviour { name: "twin", ..slow };
+    let sentence = answer(&[slow, twin], 10);
+    assert!(
+        sentence.starts_with("no difference to be seen, neither in availability nor in p99"),
+        "{sentence}"
+    );
+    let sentence = answer(
+        &[
+            slow,
+            twin,
+            Behaviour {
+                failing: slow.failing,
+                ..fast
+            },
+        ],
+        10,
+    );
+    assert!(sentence.starts_with("peak_ewma: p99 1.5"), "{sentence}");
+    assert!(answer(&[slow, fast], 1).starts_with("one replication tells no difference from chance"));
+    let sentence = answer(&[slow], 10);
+    assert!(
+        sentence.starts_with("round_robin: p99 ") && sentence.contains("availability 92."),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn tables_are_tidy_and_read_back() {
+    let results = results();
+    let (timeseries, latency) = (csv::timeseries(&results.curves), csv::latency(&results.curves));
+    assert!(csv::read(&timeseries, &latency).expect("its own tables") == results.curves);
+
+    let text = String::from_utf8(timeseries).expect("text");
+    assert_eq!(text.lines().next(), Some("variant,scope,name,t_seconds,metric,value"));
+    let share = |second: u64| -> f64 {
+        let start = format!("round_robin,client,web,{second},availability_ratio,");
+        let line = text.lines().find_map(|line| line.strip_prefix(&start)).expect("a line");
+        line.parse().expect("a share")
+    };
+    assert_eq!((share(0), share(FAULT.1)), (1.0, 1.0));
+    assert!((0.5..0.8).contains(&share(FAULT.0)), "a third fails");
+    assert_eq!(
+        text.lines()
+            .filter(|line| line.starts_with("peak_ewma,client,web,") && line.contains(",latency_p99_seconds,"))
+            .count(),
+        300
+    );
+    assert!(text.contains("\npeak_ewma,client,web,299,requests_per_second,100\n"));
+
+    let text = String::from_utf8(latency).expect("text");
+    assert_eq!(text.lines().next(), Some("variant,client,outcome,le_seconds,count"));
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let requests: u64 = rows
+        .iter()
+        .filter(|row| row[0] == "peak_ewma")
+        .map(|row| row[4].parse::<u64>().expect("a count"))
+        .sum();
+    assert_eq!(requests, 10 * RATE * (DURATION - WARMUP));
+    let bounds = rows
+        .iter()
+        .filter(|row| row[0] == "peak_ewma" && row[2] == "success")
+        .map(|row| row[3].parse::<f64>().expect("a bound"));
+    assert!(bounds.is_sorted());
+}
+
+#[test]
+fn every_figure_of_the_summary_is_in_its_table() {
+    let results = results();
+    let text = String::from_utf8(csv::summary(&results.summary)).expect("text");
+    assert_eq!(text.lines().next(), Some("variant,scope,name,metric,value,ci_low,ci_high"));
+    let figures = &results.summary.variants[0];
+    let p99 = figures
+        .clients
+        .get("web")
+        .and_then(|web| web.latency_seconds.get("p99"))
+        .expect("a figure");
+    let [low, high] = p99.ci95.expect("an interval");
+    let line = format!(
+        "round_robin,client,web,latency_seconds.p99,{},{low},{high}\n",
+        p99.value.expect("a figure")
+    );
+    assert!(text.contains(&line), "{line}");
+    for start in [
+        "round_robin,client,web,latency_seconds.p99.99,,,",
+        "round_robin,client,web,failures_total.503,",
+        "peak_ewma,service,cart,queue_wait_seconds.p99,",
+        "peak_ewma,edge,frontend->cart/get,calls_total,270000,,",
+        "peak_ewma,endpoint,cart/cart-2,utilization_ratio,",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(start)), "{start}");
+    }
+    assert!(csv::read(b"a,b\n1,2\n", b"").is_err());
+}
+
+#[test]
+fn table_has_every_variant_and_ends_with_the_answer() {
+    let summary = results().summary;
+    for style in [Style::Terminal { color: false }, Style::Markdown] {
+        let text = render(&summary, style);
+        assert!(
+            text.contains("zone-outage") && text.contains("which balancer hides it"),
+            "{text}"
+        );
+        for variant in &summary.variants {
+            assert!(text.contains(&variant.name));
+        }
+        assert!(text.trim_end().trim_end_matches('*').ends_with(&summary.answer), "{text}");
+        assert!(!text.contains('\u{1b}'));
+    }
+    assert!(render(&summary, Style::Terminal { color: true }).contains("\u{1b}[1m"));
+}
+
+#[test]
+fn charts_show_all_variants_the_fault_and_units() {
+    let charts = chart::draw_all(&results());
+    let names: Vec<&str> = charts.iter().map(|chart| chart.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "comparison",
+            "latency_cdf",
+            "latency_over_time",
+            "availability_over_time",
+            "load_per_endpoint"
+        ]
+    );
+    for chart in &charts {
+        for variant in THREE {
+            assert!(chart.svg.contains(variant.name), "{} lacks {}", chart.name, variant.name);
+        }
+        assert!(chart.svg.starts_with("<svg ") && chart.svg.trim_end().ends_with("</svg>"));
+        assert!(chart.svg.len() < 100_000, "{} has {} bytes", chart.name, chart.svg.len());
+    }
+    let has = |name: &str, words: &[&str]| {
+        let chart = charts.iter().find(|chart| chart.name == name).expect("a chart");
+        for word in words {
+            assert!(chart.svg.contains(&format!("\n{word}\n")), "{name} lacks `{word}`");
+        }
+    };
+    has("comparison", &["availability", "p50", "p99", "p99.9"]);
+    has(
+        "latency_cdf",
+        &[
+            "50 %",
+            "99 %",
+            "99.9 %",
+            "10 ms",
+            "share of requests that are at least as fast",
+        ],
+    );
+    has(
+        "latency_over_time",
+        &["crash zone b", "warm-up", "5 min", "simulated time", "20 ms"],
+    );
+    has("availability_over_time", &["crash zone b", "100 %", "70 %"]);
+    has("load_per_endpoint", &["frontend", "cart", "even share", "1.00×"]);
+}
+
+#[test]
+fn a_thousand_endpoints_make_no_larger_a_chart() {
+    let charts = chart::draw_all(&results_of(&THREE, 1_000, 2));
+    let load = charts
+        .iter()
+        .find(|chart| chart.name == "load_per_endpoint")
+        .expect("a chart");
+    assert!(load.svg.matches("<rect").count() < 3_200);
+    assert!(load.svg.len() < 600_000, "{}", load.svg.len());
+}
+
+#[test]
+fn page_stands_alone_and_begins_with_question_and_answer() {
+    let results = results_of(&THREE, 100, 10);
+    let page = String::from_utf8(html::page(&results.summary, &chart::draw_all(&results))).expect("text");
+    assert!(page.len() < 2_000_000, "{}", page.len());
+    let place = |word: &str| page.find(word).unwrap_or_else(|| panic!("the page lacks {word}"));
+    assert!(place("which balancer hides it &lt;best&gt;?") < place(&results.summary.answer.replace('\'', "&#39;")));
+    assert!(place("class=\"answer\"") < place("<table"));
+    assert!(place("<table") < place("<figure"));
+    for word in [
+        "prefers-color-scheme:dark",
+        "name: zone-outage # &lt;&amp;&gt;",
+        "0123456789abcdef",
+        "crash zone b",
+        "Not modelled",
+        "cart/cart-99",
+    ] {
+        place(word);
+    }
+    for word in ["<script", "src=", "@import", "url(", "<link", "<best>"] {
+        assert!(!page.contains(word), "{word}");
+    }
+    assert_eq!(
+        page.matches("http").count(),
+        page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
+    );
+    assert_eq!(page.matches("<svg ").count(), page.matches("</svg>").count());
+    assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
+}
+
+#[test]
+fn the_same_results_give_the_same_bytes() {
+    let (one, other) = (results().files(Extent::All), results().files(Extent::All));
+    assert!(one == other);
+    assert_eq!(one.last().map(|(name, _)| name.as_str()), Some("summary.json"));
+}
+
+#[test]
+fn variants_without_requests_are_reported_without_figures() {
+    let scenario = synthetic::scenario(&THREE, 2, 2);
+    let results = Results::new(&scenario, &synthetic::outcome(&scenario, &THREE, 0));
+    let summary: &Summary = &results.summary;
+    let web = summary.variants[0].clients.get("web").expect("a client");
+    assert_eq!(web.availability_ratio, Value::missing("no requests"));
+    assert!(summary.answer.contains("nothing to compare"), "{}", summary.answer);
+    let files = results.files(Extent::All);
+    let csv = |name: &str| {
+        files
+            .iter()
+            .find(|(file, _)| file == name)
+            .map(|(_, bytes)| bytes.clone())
+            .expect("a file")
+    };
+    assert!(
+        String::from_utf8(csv("summary.json"))
+            .expect("text")
+            .contains("\"value\": null")
+    );
+    assert!(render(summary, Style::Terminal { color: false }).contains("n/a"));
 }

@@ -1,11 +1,9 @@
 //! `meshsim policies`: which policies there are, where they come from, and what can be set.
 
-use std::io::{self, ErrorKind, Write};
-
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
-use crate::cli::Exit;
+use crate::cli::{self, Exit};
 use meshsim::policy::balancer::{ENTRIES, Entry};
 use meshsim::replay::setup::unknown_policy;
 
@@ -31,10 +29,8 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             }
         },
     };
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(Exit::Success),
-    }
+    cli::print(&format!("{text}\n"))?;
+    Ok(Exit::Success)
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {

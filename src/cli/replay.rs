@@ -1,7 +1,7 @@
 //! `meshsim replay`: drives one policy by a script and prints its decisions.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind};
+use std::io::{self, BufRead, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -61,8 +61,6 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     match replay::run(config, args.seed, events, output) {
         Ok(()) => Ok(Exit::Success),
         Err(error @ Error::Script { .. }) => Ok(misuse(&error.to_string())),
-        // Whoever reads the decisions has seen enough.
-        Err(Error::Write(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Success),
         Err(error) => Err(error.into()),
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use meshsim::experiment::{Experiment, Scenario};
 use meshsim::report::table::{self, Style};
-use meshsim::report::{Results, csv, json, write};
+use meshsim::report::{Extent, Results, csv, json, write};
 
 use crate::cli::scenarios::ScenarioArgs;
 use crate::cli::{Exit, colored, interrupt, print, progress};
@@ -50,38 +50,57 @@ pub enum Format {
 /// # Errors
 /// Gives what cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let Some(scenarios) = args.scenarios.load() else {
+    let Some(scenarios) = args.scenarios.load()? else {
         return Ok(Exit::Usage);
     };
-    let mut out = String::new();
-    for (index, scenario) in scenarios.iter().enumerate() {
-        let folder = folder(args, scenario, scenarios.len());
-        anyhow::ensure!(
-            !folder.is_file(),
-            "cannot write results to `{}`: it is a file",
-            folder.display()
+    let folders: Vec<PathBuf> = scenarios
+        .iter()
+        .map(|scenario| folder(args, scenario, scenarios.len()))
+        .collect();
+    if let Some(twice) = folders
+        .iter()
+        .enumerate()
+        .find(|(index, folder)| folders[..*index].contains(folder))
+    {
+        eprintln!(
+            "error: two scenarios have the name `{0}`\n  help: run them one by one, each with `-o`",
+            scenarios[twice.0].name
         );
+        return Ok(Exit::Usage);
+    }
+    // Whoever simulates for an hour wants to know beforehand.
+    folders.iter().try_for_each(|folder| can_be_made(folder))?;
+    for (index, (scenario, folder)) in scenarios.iter().zip(&folders).enumerate() {
         let results = experiment(args, scenario);
-        let files = results.files(if args.no_report {
-            meshsim::report::Extent::Data
-        } else {
-            meshsim::report::Extent::All
-        });
+        let files = results.files(if args.no_report { Extent::Data } else { Extent::All });
         {
             let _writing = interrupt::uninterrupted();
-            write::write_folder(&folder, &files)?;
+            write::write_folder(folder, &files)?;
         }
         if !args.scenarios.quiet {
             eprintln!("results in {}", folder.display());
         }
         step_summary(&results)?;
-        if index > 0 && matches!(args.format, Format::Table | Format::Markdown) {
-            out.push('\n');
-        }
-        out.push_str(&rendered(&results, args.format));
-        print(&std::mem::take(&mut out))?;
+        let between = index > 0 && matches!(args.format, Format::Table | Format::Markdown);
+        print(&format!(
+            "{}{}",
+            if between { "\n" } else { "" },
+            rendered(&results, args.format)
+        ))?;
     }
     Ok(Exit::Success)
+}
+
+/// Fails where the folder, or what it would be made in, is a file.
+fn can_be_made(folder: &Path) -> anyhow::Result<()> {
+    let there = folder.ancestors().find(|ancestor| ancestor.exists());
+    let is_file = there.is_some_and(|there| !there.is_dir());
+    anyhow::ensure!(
+        !is_file,
+        "cannot write results to `{}`: a file is in its place",
+        folder.display()
+    );
+    Ok(())
 }
 
 fn folder(args: &Args, scenario: &Scenario, scenarios: usize) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use meshsim::scenario::{Overrides, Scenario};
+use meshsim::scenario::Scenario;
 
 use crate::cli::overrides::OverrideArgs;
 use crate::cli::validate;
@@ -10,9 +10,9 @@ use crate::cli::validate;
 /// Arguments of every subcommand that runs scenarios.
 #[derive(clap::Args, Debug)]
 pub struct ScenarioArgs {
-    /// Scenario files
+    /// Scenario files; `-` is standard input
     #[arg(required = true, value_name = "SCENARIO")]
-    pub files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 
     #[command(flatten)]
     overrides: OverrideArgs,
@@ -34,17 +34,18 @@ impl ScenarioArgs {
     }
 
     /// All scenarios; `None` if there is a problem with any, which has been told then.
-    pub fn load(&self) -> Option<Vec<Scenario>> {
+    ///
+    /// # Errors
+    /// If stderr cannot be written.
+    pub fn load(&self) -> anyhow::Result<Option<Vec<Scenario>>> {
         let overrides = self.overrides.overrides();
+        let mut scenarios = Vec::new();
         // Every file is looked at, so that all problems are told at once.
-        let scenarios: Vec<Option<Scenario>> = self.files.iter().map(|file| load(file, &overrides)).collect();
-        scenarios.into_iter().collect()
+        for file in &self.files {
+            let (scenario, diagnostics) = validate::load_file(file, &overrides);
+            validate::report(&diagnostics)?;
+            scenarios.push(scenario);
+        }
+        Ok(scenarios.into_iter().collect())
     }
-}
-
-fn load(file: &std::path::Path, overrides: &Overrides) -> Option<Scenario> {
-    let (scenario, diagnostics) = validate::load_file(file, overrides);
-    // Whether stderr can still be written decides nothing.
-    let _ = validate::report(&diagnostics);
-    scenario
 }

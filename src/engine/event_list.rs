@@ -4,7 +4,8 @@
 //! highest digit in which it differs from the present (Ahuja, Mehlhorn, Orlin and Tarjan's radix heap with wide digits;
 //! Varghese and Lauck's wheel). Reaching a slot moves its events one or more levels down; the slot that is due is sorted and
 //! taken from its end. Every event moves down at most eight times, commonly once or twice, and nothing is compared before its
-//! bucket is due. Slots are lists within one arena, so memory follows the largest number of pending events and no more.
+//! bucket is due. Slots are lists of chunks within one arena: memory follows the largest number of pending events and no more,
+//! and a slot is read in stretches rather than by one cache miss an event.
 //!
 //! The width of a bucket follows the density of events, which changes nothing but the cost: the order is total.
 //! `benches/event_list.rs` compares it with heaps.
@@ -53,11 +54,19 @@ impl<E> PartialEq for Entry<E> {
 }
 impl<E> Eq for Entry<E> {}
 
+/// Events in a chunk: three cache lines.
+const CHUNK: usize = 8;
+
+/// A slot's list of chunks: all are full but the first.
 #[derive(Clone, Copy, Debug)]
-struct Node<E> {
-    entry: Entry<E>,
-    next: u32,
+struct Slot {
+    /// The first chunk.
+    chunk: u32,
+    /// Events in it.
+    len: u32,
 }
+
+const EMPTY: Slot = Slot { chunk: NIL, len: 0 };
 
 /// The future events. See the module's text.
 #[derive(Debug)]
@@ -70,9 +79,12 @@ pub struct EventList<E> {
     present: u64,
     /// A bucket is 2^shift nanoseconds wide.
     shift: u32,
-    heads: [[u32; 256]; LEVELS],
+    slots: [[Slot; 256]; LEVELS],
     occupied: [[u64; 4]; LEVELS],
-    nodes: Vec<Node<E>>,
+    /// Chunk `c` is the [`CHUNK`] entries from `c * CHUNK` on.
+    entries: Vec<Entry<E>>,
+    /// The chunk after each: in its slot's list, or in that of the free ones.
+    next: Vec<u32>,
     free: u32,
     /// Events in the slots.
     waiting: usize,
@@ -94,9 +106,10 @@ impl<E: Copy> EventList<E> {
             late: BinaryHeap::new(),
             present: 0,
             shift: 10,
-            heads: [[NIL; 256]; LEVELS],
+            slots: [[EMPTY; 256]; LEVELS],
             occupied: [[0; 4]; LEVELS],
-            nodes: Vec::new(),
+            entries: Vec::new(),
+            next: Vec::new(),
             free: NIL,
             waiting: 0,
             until_adapt: ADAPT_EVERY,
@@ -127,8 +140,7 @@ impl<E: Copy> EventList<E> {
             self.late.push(entry);
             return;
         }
-        let node = self.allocate(entry);
-        self.link(node, bucket);
+        self.put(entry, bucket);
     }
 
     /// Takes the first event if its time is not after `until`.
@@ -162,28 +174,42 @@ impl<E: Copy> EventList<E> {
         Some((Time(first.time), Sequence(first.sequence), first.event))
     }
 
+    /// Puts an event into the slot of `bucket`, which must be later than the present.
     #[inline]
-    fn allocate(&mut self, entry: Entry<E>) -> u32 {
-        if self.free == NIL {
-            self.nodes.push(Node { entry, next: NIL });
-            return u32::try_from(self.nodes.len() - 1).expect("fewer than 2^32 pending events");
-        }
-        let node = self.free;
-        self.free = self.nodes[node as usize].next;
-        self.nodes[node as usize].entry = entry;
-        node
-    }
-
-    /// Puts a node into the slot of `bucket`, which must be later than the present.
-    #[inline]
-    fn link(&mut self, node: u32, bucket: u64) {
+    fn put(&mut self, entry: Entry<E>, bucket: u64) {
         // At most seven, as the compiler can see by the remainder.
         let level = (63 - (bucket ^ self.present).leading_zeros()) as usize / 8 % LEVELS;
-        let slot = usize::from((bucket >> (8 * level)) as u8);
-        self.nodes[node as usize].next = self.heads[level][slot];
-        self.heads[level][slot] = node;
-        self.occupied[level][slot / 64] |= 1 << (slot % 64);
+        let index = usize::from((bucket >> (8 * level)) as u8);
+        let mut slot = self.slots[level][index];
+        if slot.chunk == NIL || slot.len as usize == CHUNK {
+            slot = Slot {
+                chunk: self.allocate(entry, slot.chunk),
+                len: 0,
+            };
+            self.occupied[level][index / 64] |= 1 << (index % 64);
+        }
+        self.entries[slot.chunk as usize * CHUNK + slot.len as usize] = entry;
+        slot.len += 1;
+        self.slots[level][index] = slot;
         self.waiting += 1;
+    }
+
+    /// A free chunk, with `next` after it. New ones are filled with `entry` until they have events of their own.
+    #[inline]
+    fn allocate(&mut self, entry: Entry<E>, next: u32) -> u32 {
+        if self.free == NIL {
+            return self.grow(entry, next);
+        }
+        let chunk = self.free;
+        self.free = std::mem::replace(&mut self.next[chunk as usize], next);
+        chunk
+    }
+
+    #[cold]
+    fn grow(&mut self, entry: Entry<E>, next: u32) -> u32 {
+        self.entries.extend([entry; CHUNK]);
+        self.next.push(next);
+        u32::try_from(self.next.len() - 1).expect("fewer than 2^32 chunks")
     }
 
     /// Makes the next occupied bucket the due one; false if nothing is pending.
@@ -211,20 +237,23 @@ impl<E: Copy> EventList<E> {
     /// Empties a slot into the due bucket and the levels below.
     #[inline]
     fn unload(&mut self, level: usize, slot: usize) {
-        let mut node = std::mem::replace(&mut self.heads[level][slot], NIL);
+        let Slot { mut chunk, mut len } = std::mem::replace(&mut self.slots[level][slot], EMPTY);
         self.occupied[level][slot / 64] &= !(1 << (slot % 64));
-        while node != NIL {
-            let Node { entry, next } = self.nodes[node as usize];
-            self.waiting -= 1;
-            let bucket = entry.time >> self.shift;
-            if bucket == self.present {
-                self.due.push(entry);
-                self.nodes[node as usize].next = self.free;
-                self.free = node;
-            } else {
-                self.link(node, bucket);
+        while chunk != NIL {
+            self.waiting -= len as usize;
+            for at in chunk as usize * CHUNK..chunk as usize * CHUNK + len as usize {
+                let entry = self.entries[at];
+                let bucket = entry.time >> self.shift;
+                if bucket == self.present {
+                    self.due.push(entry);
+                } else {
+                    self.put(entry, bucket);
+                }
             }
-            node = next;
+            let next = std::mem::replace(&mut self.next[chunk as usize], self.free);
+            self.free = chunk;
+            chunk = next;
+            len = CHUNK as u32;
         }
     }
 
@@ -263,29 +292,32 @@ impl<E: Copy> EventList<E> {
 
     fn rebuild(&mut self, shift: u32) {
         let mut pending = Vec::with_capacity(self.waiting);
-        for level in 0..LEVELS {
-            for slot in 0..256 {
-                let mut node = std::mem::replace(&mut self.heads[level][slot], NIL);
-                while node != NIL {
-                    pending.push(node);
-                    node = self.nodes[node as usize].next;
-                }
+        for slot in self.slots.iter().flatten() {
+            let Slot { mut chunk, len } = *slot;
+            let mut len = len as usize;
+            while chunk != NIL {
+                let first = chunk as usize * CHUNK;
+                pending.extend_from_slice(&self.entries[first..first + len]);
+                chunk = self.next[chunk as usize];
+                len = CHUNK;
             }
         }
-        self.occupied = [[0; 4]; LEVELS];
-        self.waiting = 0;
         let now = self.present << self.shift;
+        self.slots = [[EMPTY; 256]; LEVELS];
+        self.occupied = [[0; 4]; LEVELS];
+        self.entries.clear();
+        self.next.clear();
+        self.free = NIL;
+        self.waiting = 0;
         self.shift = shift;
         // Nothing is due during an advance, so the present may move to the start of the wider bucket.
         self.present = now >> shift;
-        for node in pending {
-            let bucket = self.nodes[node as usize].entry.time >> shift;
+        for entry in pending {
+            let bucket = entry.time >> shift;
             if bucket == self.present {
-                self.due.push(self.nodes[node as usize].entry);
-                self.nodes[node as usize].next = self.free;
-                self.free = node;
+                self.due.push(entry);
             } else {
-                self.link(node, bucket);
+                self.put(entry, bucket);
             }
         }
     }

@@ -185,6 +185,8 @@ impl<const B: u32> Histogram<B> {
     #[inline(never)]
     fn allocate(&mut self, octave: usize) -> u8 {
         let slot = (self.counts.len() >> B) as u8;
+        // Exactly: there may be hundreds of histograms, and few octaves come.
+        self.counts.reserve_exact(Self::WIDTH);
         self.counts.resize(self.counts.len() + Self::WIDTH, 0);
         self.slots[octave] = slot;
         slot

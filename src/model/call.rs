@@ -5,14 +5,15 @@
 use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
 use crate::model::result::Failures;
-use crate::model::timers::{Link, Timer};
+use crate::model::timers::Timer;
 use crate::model::world::{NIL, World};
 use crate::policy::{Answer, Outcome, Verdict};
 use crate::random::Key;
 use crate::time::Time;
 
-/// A call in flight.
+/// A call in flight: one cache line.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(crate) struct Call {
     /// All its draws follow from this.
     pub id: Key,
@@ -24,8 +25,6 @@ pub(crate) struct Call {
     pub sent: Time,
     /// The number of the event that may act on it: the answer or the retry; [`Sequence::NONE`]: none is on its way.
     pub wake: Sequence,
-    /// The overall and the per-try timer.
-    pub timers: [Link; 2],
     /// Counts attempts and uses of this row, so that a task can tell whether anybody waits for it.
     pub generation: u32,
     /// The caller's cluster.
@@ -41,6 +40,8 @@ pub(crate) struct Call {
     /// The status that is on its way, or one of [`CONNECT_FAILURE`], [`RESET`].
     pub status: u16,
 }
+
+const _: () = assert!(size_of::<Call>() == 64);
 
 /// In [`Call::status`]: there was no connection.
 pub(crate) const CONNECT_FAILURE: u16 = 1;
@@ -96,7 +97,6 @@ impl World<'_> {
             start: now,
             sent: now,
             wake: Sequence::NONE,
-            timers: [Link::IDLE; 2],
             generation: self.next_generation,
             cluster,
             endpoint: NIL,
@@ -110,7 +110,7 @@ impl World<'_> {
         if state.client == NIL {
             self.observe.call_opened(state.edge, now);
         }
-        self.timers.start(state.timeout_list, call, &mut self.calls, now, agenda);
+        self.timers.start(state.timeout_list, call, now, agenda);
         call
     }
 
@@ -131,8 +131,7 @@ impl World<'_> {
             self.complete(call, End::NoEndpoint, now, agenda);
             return;
         }
-        self.timers
-            .start(self.sites[site as usize].attempt_list, call, &mut self.calls, now, agenda);
+        self.timers.start(self.sites[site as usize].attempt_list, call, now, agenda);
         self.send_request(call, now, agenda);
     }
 
@@ -177,8 +176,7 @@ impl World<'_> {
         let row = &mut self.calls[call];
         row.endpoint = NIL;
         row.wake = Sequence::NONE;
-        self.timers
-            .stop(self.sites[site as usize].attempt_list, call, &mut self.calls);
+        self.timers.stop(self.sites[site as usize].attempt_list, call);
         match verdict {
             Verdict::Done => self.complete(call, End::Answer(answer), now, agenda),
             Verdict::Retry { after } => {
@@ -207,8 +205,7 @@ impl World<'_> {
             attempts,
             ..
         } = self.calls[call];
-        self.timers
-            .stop(self.sites[site as usize].timeout_list, call, &mut self.calls);
+        self.timers.stop(self.sites[site as usize].timeout_list, call);
         let row = &mut self.calls[call];
         row.site = NIL;
         row.wake = Sequence::NONE;

@@ -37,37 +37,101 @@ pub(crate) enum Condition {
     Hanging,
 }
 
-/// What changes at an endpoint.
-#[derive(Debug)]
+/// What every visit reads of an endpoint: few bytes, so that many endpoints fit into a cache.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Endpoint {
+    /// Time that a nanosecond of work takes.
+    pub slowdown: f64,
     pub service: u32,
     pub zone: u32,
-    /// As in the plan.
-    fail: Probability,
+    /// Lives so far: connections of an earlier one are gone.
+    pub incarnation: u32,
+    pub condition: Condition,
+    /// Whether it ever fails at once.
+    fails: bool,
+    /// With one slot and visits computed on arrival: when the slot becomes free, and the number of that moment.
+    free: u128,
+}
+
+/// What changes at an endpoint whose visits go event by event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Station {
     /// Slots in use.
     busy: u32,
     /// Tasks in the queue.
     queued: u32,
     head: u32,
     tail: u32,
-    /// Lives so far: connections of an earlier one are gone.
-    pub incarnation: u32,
-    pub condition: Condition,
-    /// Time that a nanosecond of work takes.
-    pub slowdown: f64,
-    /// Extra time for each piece of work: a distribution of the plan, or `NIL`.
-    pub slow_add: u32,
     /// Since when `busy` has its value.
     busy_since: Time,
+    /// Extra time for each piece of work: a distribution of the plan, or `NIL`.
+    pub slow_add: u32,
 }
 
-/// The settled future of an endpoint whose visits are computed on arrival.
+impl Default for Station {
+    fn default() -> Station {
+        Station {
+            busy: 0,
+            queued: 0,
+            head: NIL,
+            tail: NIL,
+            busy_since: Time::ZERO,
+            slow_add: NIL,
+        }
+    }
+}
+
+/// The settled future of the endpoints whose visits are computed on arrival, beyond what [`Endpoint::free`] says.
 #[derive(Debug, Default)]
-pub(crate) struct Lane {
-    /// When each busy slot becomes free, and the number of that moment.
-    free: BinaryHeap<Reverse<u128>>,
-    /// When each waiting visit will start; kept where the queue has a limit.
-    starts: VecDeque<u128>,
+pub(crate) struct Lanes {
+    /// Of each endpoint with several slots: when each busy one becomes free, and the number of that moment.
+    several: Vec<BinaryHeap<Reverse<u128>>>,
+    /// Of each endpoint with a limited queue: when each waiting visit will start.
+    starts: Vec<VecDeque<u128>>,
+}
+
+impl Lanes {
+    /// Room for as many endpoints as each kind of lane is needed for: all of the plan's, or none.
+    pub fn new(endpoints: usize, services: &[ServiceState]) -> Lanes {
+        let settled = || {
+            services
+                .iter()
+                .filter(|service| service.settles_visits && service.concurrency != UNLIMITED)
+        };
+        let room = |needed: bool| if needed { endpoints } else { 0 };
+        Lanes {
+            several: vec![BinaryHeap::new(); room(settled().any(|service| service.concurrency > 1))],
+            starts: vec![VecDeque::new(); room(settled().any(|service| service.queue_limit != UNLIMITED))],
+        }
+    }
+
+    /// When a slot for a visit that arrives at `current` was or becomes free, if none is free now. Takes the slot: the caller
+    /// puts it back with its new end.
+    #[inline]
+    fn first_free(&mut self, endpoint: u32, concurrency: u32, current: u128) -> Option<u128> {
+        let busy = &mut self.several[endpoint as usize];
+        while busy.peek().is_some_and(|first| first.0 < current) {
+            busy.pop();
+        }
+        if busy.len() < concurrency as usize {
+            None
+        } else {
+            busy.pop().map(|first| first.0)
+        }
+    }
+
+    /// Lets a visit wait until `start`; false if so many wait already.
+    fn wait(&mut self, endpoint: u32, queue_limit: u32, current: u128, start: u128) -> bool {
+        let starts = &mut self.starts[endpoint as usize];
+        while starts.front().is_some_and(|&first| first < current) {
+            starts.pop_front();
+        }
+        if starts.len() >= queue_limit as usize {
+            return false;
+        }
+        starts.push_back(start);
+        true
+    }
 }
 
 /// A moment between two events: time, then sequence.
@@ -79,18 +143,13 @@ fn moment(time: Time, sequence: Sequence) -> u128 {
 impl Endpoint {
     pub fn new(plan: &EndpointPlan) -> Endpoint {
         Endpoint {
+            slowdown: 1.0 / plan.speed,
             service: plan.service,
             zone: plan.zone,
-            fail: plan.fail,
-            busy: 0,
-            queued: 0,
-            head: NIL,
-            tail: NIL,
             incarnation: 0,
             condition: Condition::Up,
-            slowdown: 1.0 / plan.speed,
-            slow_add: NIL,
-            busy_since: Time::ZERO,
+            fails: plan.fail != Probability::NEVER,
+            free: 0,
         }
     }
 }
@@ -141,17 +200,16 @@ impl World<'_> {
     /// Whether the endpoint answers at once with an error instead of serving.
     #[inline]
     fn fails_at_once(&self, incoming: &Incoming) -> Option<u16> {
-        let fail = self.endpoints[incoming.endpoint as usize].fail;
-        if fail == Probability::NEVER {
+        if !self.endpoints[incoming.endpoint as usize].fails {
             return None;
         }
+        let plan = &self.plan.endpoints[incoming.endpoint as usize];
         let coin = incoming
             .id
             .with(((Purpose::Coin as u64) << 32) | u64::from(NIL))
             .draws()
             .next_u64();
-        fail.happens(coin)
-            .then(|| self.plan.endpoints[incoming.endpoint as usize].fail_status)
+        plan.fail.happens(coin).then_some(plan.fail_status)
     }
 
     // ---- Visits computed on arrival. ----
@@ -169,34 +227,32 @@ impl World<'_> {
         if let Some(status) = self.fails_at_once(incoming) {
             return self.turn_away(incoming, stay, status, now, agenda);
         }
-        let current = moment(now, self.current);
-        let lane = &mut self.lanes[incoming.endpoint as usize];
         debug_assert!(concurrency != UNLIMITED, "such a visit is settled when it is sent");
-        while lane.free.peek().is_some_and(|first| first.0 < current) {
-            lane.free.pop();
-        }
+        let current = moment(now, self.current);
         let mut start = now;
-        if lane.free.len() >= concurrency as usize {
-            if queue_limit != UNLIMITED {
-                while lane.starts.front().is_some_and(|&first| first < current) {
-                    lane.starts.pop_front();
+        let at = incoming.endpoint as usize;
+        let free = if concurrency == 1 {
+            Some(self.endpoints[at].free).filter(|&free| free > current)
+        } else {
+            self.lanes.first_free(incoming.endpoint, concurrency, current)
+        };
+        if let Some(free) = free {
+            if queue_limit != UNLIMITED && !self.lanes.wait(incoming.endpoint, queue_limit, current, free) {
+                if concurrency > 1 {
+                    self.lanes.several[at].push(Reverse(free));
                 }
-                if lane.starts.len() >= queue_limit as usize {
-                    return self.turn_away(incoming, stay, 503, now, agenda);
-                }
+                return self.turn_away(incoming, stay, 503, now, agenda);
             }
-            let Reverse(first) = lane.free.pop().expect("all slots are busy and there is at least one");
-            start = Time((first >> 64) as u64);
-            if queue_limit != UNLIMITED {
-                lane.starts.push_back(first);
-            }
+            start = Time((free >> 64) as u64);
         }
         let (work, status) = self.whole_work(incoming);
         let end = start + work;
         let sequence = agenda.reserve(2);
-        self.lanes[incoming.endpoint as usize]
-            .free
-            .push(Reverse(moment(end, sequence)));
+        if concurrency == 1 {
+            self.endpoints[at].free = moment(end, sequence);
+        } else {
+            self.lanes.several[at].push(Reverse(moment(end, sequence)));
+        }
         self.settle(incoming, stay, Visit { start, end, status }, sequence.next(), now, agenda);
     }
 
@@ -311,7 +367,7 @@ impl World<'_> {
             };
             return self.respond(&incoming, status, at, reserved.next(), now, agenda);
         }
-        let endpoint = &self.endpoints[incoming.endpoint as usize];
+        let endpoint = &self.stations[incoming.endpoint as usize];
         if endpoint.busy >= plan.concurrency && endpoint.queued >= plan.queue_limit {
             self.free_task(task);
             return self.turn_away(&incoming, stay, 503, now, agenda);
@@ -321,7 +377,7 @@ impl World<'_> {
             self.tasks[task].wake = agenda.reserve(2);
         }
         self.load[incoming.endpoint as usize] += 1;
-        if self.endpoints[incoming.endpoint as usize].busy < plan.concurrency {
+        if self.stations[incoming.endpoint as usize].busy < plan.concurrency {
             self.take_slot(task, now);
             self.start_service(task, now, agenda);
         } else {
@@ -344,7 +400,7 @@ impl World<'_> {
         let endpoint = self.tasks[task].endpoint;
         self.tasks[task].holds_slot = true;
         self.count_busy(endpoint, now);
-        self.endpoints[endpoint as usize].busy += 1;
+        self.stations[endpoint as usize].busy += 1;
     }
 
     /// Takes a slot for a task that goes on; false if it has to queue for one.
@@ -360,7 +416,7 @@ impl World<'_> {
         if holds_slot || (plan.threading == Threading::Sync && join != NIL) {
             return true;
         }
-        if self.endpoints[endpoint as usize].busy < plan.concurrency {
+        if self.stations[endpoint as usize].busy < plan.concurrency {
             self.take_slot(task, now);
             return true;
         }
@@ -376,13 +432,13 @@ impl World<'_> {
         let endpoint = self.tasks[task].endpoint;
         self.tasks[task].holds_slot = false;
         self.count_busy(endpoint, now);
-        self.endpoints[endpoint as usize].busy -= 1;
+        self.stations[endpoint as usize].busy -= 1;
         self.serve_next(endpoint, now, agenda);
     }
 
     fn serve_next(&mut self, endpoint: u32, now: Time, agenda: &mut Agenda<Event>) {
         loop {
-            let row = &mut self.endpoints[endpoint as usize];
+            let row = &mut self.stations[endpoint as usize];
             let task = row.head;
             if task == NIL {
                 return;
@@ -396,7 +452,7 @@ impl World<'_> {
                 self.free_task(task);
                 continue;
             }
-            self.endpoints[endpoint as usize].queued -= 1;
+            self.stations[endpoint as usize].queued -= 1;
             self.take_slot(task, now);
             if state == TaskState::Queued {
                 self.start_service(task, now, agenda);
@@ -410,7 +466,7 @@ impl World<'_> {
     fn enqueue(&mut self, task: u32, state: TaskState) {
         let endpoint = self.tasks[task].endpoint;
         let lifo = self.services_of(endpoint).discipline == Discipline::Lifo;
-        let row = &mut self.endpoints[endpoint as usize];
+        let row = &mut self.stations[endpoint as usize];
         row.queued += 1;
         let old_head = row.head;
         let old_tail = row.tail;
@@ -432,7 +488,7 @@ impl World<'_> {
     /// Integrates the busy slots up to now.
     fn count_busy(&mut self, endpoint: u32, now: Time) {
         let shared = self.services_of(endpoint).discipline == Discipline::ProcessorSharing;
-        let row = &mut self.endpoints[endpoint as usize];
+        let row = &mut self.stations[endpoint as usize];
         // Under processor sharing the cores are what is busy.
         if !shared {
             self.observe.busy(endpoint, row.busy, row.busy_since, now);
@@ -457,7 +513,7 @@ impl World<'_> {
         let endpoint = self.tasks[task].endpoint;
         self.tasks[task].state = TaskState::Abandoned;
         self.tasks[task].wake = Sequence::NONE;
-        self.endpoints[endpoint as usize].queued -= 1;
+        self.stations[endpoint as usize].queued -= 1;
         self.unload(endpoint, now);
     }
 
@@ -545,7 +601,7 @@ impl World<'_> {
             }
             TaskState::Working => self.stop_work(task, now, agenda),
             TaskState::Requeued => {
-                self.endpoints[endpoint as usize].queued -= 1;
+                self.stations[endpoint as usize].queued -= 1;
                 self.tasks[task].state = TaskState::Abandoned;
                 return;
             }
@@ -570,12 +626,12 @@ impl World<'_> {
     pub(super) fn lose_everything(&mut self, endpoint: u32, tell: bool, now: Time, agenda: &mut Agenda<Event>) {
         self.count_busy(endpoint, now);
         self.lose_shared_work(endpoint, now);
-        let row = &mut self.endpoints[endpoint as usize];
+        self.endpoints[endpoint as usize].incarnation += 1;
+        let row = &mut self.stations[endpoint as usize];
         row.busy = 0;
         row.queued = 0;
         row.head = NIL;
         row.tail = NIL;
-        row.incarnation += 1;
         self.load[endpoint as usize] = 0;
         let here = |task: &u32| self.tasks[*task].endpoint == endpoint && !self.tasks[*task].state.is_under_way();
         let mut here: Vec<u32> = self.tasks.slots().filter(here).collect();

@@ -57,9 +57,8 @@ impl World<'_> {
         for target in 0..self.fault_targets[fault as usize].len() {
             let endpoint = self.fault_targets[fault as usize][target];
             let (condition, slowdown, slow_add) = self.condition(endpoint);
-            let row = &mut self.endpoints[endpoint as usize];
-            row.slow_add = slow_add;
-            let was = std::mem::replace(&mut row.condition, condition);
+            self.stations[endpoint as usize].slow_add = slow_add;
+            let was = std::mem::replace(&mut self.endpoints[endpoint as usize].condition, condition);
             if was == Condition::Up && condition != Condition::Up {
                 self.lose_everything(endpoint, condition == Condition::Refusing, now, agenda);
             }

@@ -17,8 +17,20 @@ pub(crate) struct Observe {
     window_start: u64,
     window_length: u64,
     grid: Grid,
+    endpoints: Vec<EndpointSums>,
     endpoint_series: bool,
     pilot_bucket: u64,
+}
+
+/// The sums of one endpoint: one cache line.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct EndpointSums {
+    queue_wait_nanos: u128,
+    busy_nanos: u128,
+    attempts: u64,
+    failures: u64,
+    served: u64,
 }
 
 /// One attempt's stay at an endpoint.
@@ -56,6 +68,7 @@ impl Observe {
             window_start: warmup.0,
             window_length: (plan.duration - warmup).0,
             grid: Grid::new(plan.duration, plan.interval),
+            endpoints: vec![EndpointSums::default(); plan.endpoints.len()],
             endpoint_series,
             pilot_bucket: if pilot {
                 plan.duration.0.div_ceil(PILOT_BUCKETS as u64).max(1)
@@ -84,6 +97,13 @@ impl Observe {
                 let failures = client.failures_over_time.sums()[bucket];
                 client.requests_over_time.add_in(bucket, successes + failures);
             }
+        }
+        for (sums, result) in self.endpoints.iter().zip(&mut self.result.endpoints) {
+            result.attempts = sums.attempts;
+            result.failures = sums.failures;
+            result.served = sums.served;
+            result.queue_wait_nanos = sums.queue_wait_nanos;
+            result.busy_nanos = sums.busy_nanos;
         }
         for (endpoint, result) in plan.endpoints.iter().zip(&self.result.endpoints) {
             let service = &mut self.result.services[endpoint.service as usize];
@@ -198,15 +218,16 @@ impl Observe {
     #[inline]
     pub fn attempt_arrived(&mut self, stay: Stay) {
         let service = &mut self.result.services[stay.service as usize];
-        let endpoint = &mut self.result.endpoints[stay.endpoint as usize];
         if self.endpoint_series {
-            endpoint.attempts_over_time.add_in(stay.bucket, 1);
+            self.result.endpoints[stay.endpoint as usize]
+                .attempts_over_time
+                .add_in(stay.bucket, 1);
         } else {
             service.attempts_over_time.add_in(stay.bucket, 1);
         }
         if stay.arrived.0.wrapping_sub(self.window_start) < self.window_length {
             service.attempts += 1;
-            endpoint.attempts += 1;
+            self.endpoints[stay.endpoint as usize].attempts += 1;
         }
     }
 
@@ -219,7 +240,7 @@ impl Observe {
         let wait = start.since(stay.arrived).0;
         let service = &mut self.result.services[stay.service as usize];
         service.queue_wait.record(wait);
-        let endpoint = &mut self.result.endpoints[stay.endpoint as usize];
+        let endpoint = &mut self.endpoints[stay.endpoint as usize];
         endpoint.served += 1;
         endpoint.queue_wait_nanos += u128::from(wait);
     }
@@ -241,7 +262,7 @@ impl Observe {
         service.failures_over_time.add_in(stay.bucket, 1);
         if measured {
             end.count(&mut service.failures);
-            self.result.endpoints[stay.endpoint as usize].failures += 1;
+            self.endpoints[stay.endpoint as usize].failures += 1;
         }
     }
 
@@ -260,7 +281,7 @@ impl Observe {
         service.in_flight_nanos += u128::from(sojourn);
         service.in_flight_over_time.add_overlap_from(stay.bucket, stay.arrived, end);
         service.latency.record(sojourn);
-        let endpoint = &mut self.result.endpoints[stay.endpoint as usize];
+        let endpoint = &mut self.endpoints[stay.endpoint as usize];
         endpoint.served += 1;
         endpoint.queue_wait_nanos += u128::from(wait);
         endpoint.busy_nanos += u128::from(end.since(start).0);
@@ -270,7 +291,7 @@ impl Observe {
     #[inline]
     pub fn busy(&mut self, endpoint: u32, slots: u32, from: Time, to: Time) {
         let overlap = self.overlap(from, to);
-        self.result.endpoints[endpoint as usize].busy_nanos += u128::from(overlap) * u128::from(slots);
+        self.endpoints[endpoint as usize].busy_nanos += u128::from(overlap) * u128::from(slots);
     }
 }
 

@@ -84,7 +84,7 @@ impl World<'_> {
         let Task {
             id, endpoint, site, pc, ..
         } = self.tasks[task];
-        let slow_add = self.endpoints[endpoint as usize].slow_add;
+        let slow_add = self.stations[endpoint as usize].slow_add;
         let segment = self.segment(id, self.operation_start(site), pc, slow_add);
         // A visit that could have been computed on arrival has an event for its end even if that is now.
         if segment.work <= 0.0 && !self.services_of(endpoint).could_settle_visits {

@@ -1,7 +1,7 @@
 //! Timeouts that almost never fire: one list and one armed event for each length of time.
 //!
 //! Equal timeouts expire in the order in which they were started, so a list in that order is sorted; only its head needs an
-//! event. The timers of a call are links within the call's row: starting and stopping one costs a few stores. Where an armed
+//! event. The timers of a call are links in a column beside the calls: starting and stopping one costs a few stores. Where an armed
 //! event fires for a timer that was stopped meanwhile, it is armed again for the head. Each timer has a sequence number of its
 //! own, reserved when it is started, so the order of equal times is that of timers with an event each (`Elision::Off`).
 
@@ -25,16 +25,16 @@ pub(crate) enum Timer {
 
 /// A call's place in a list.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Link {
+struct Link {
     /// The number of the timer; [`Sequence::NONE`]: it does not run.
-    pub sequence: Sequence,
+    sequence: Sequence,
     previous: u32,
     next: u32,
 }
 
 impl Link {
     /// A timer that does not run.
-    pub const IDLE: Link = Link {
+    const IDLE: Link = Link {
         sequence: Sequence::NONE,
         previous: NIL,
         next: NIL,
@@ -42,7 +42,7 @@ impl Link {
 }
 
 /// All timers of one length and kind.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct List {
     timer: Timer,
     length: Duration,
@@ -55,6 +55,8 @@ struct List {
 #[derive(Debug)]
 pub(crate) struct Timers {
     lists: Vec<List>,
+    /// The timers of each call, by its row.
+    links: Vec<[Link; 2]>,
     elision: Elision,
 }
 
@@ -62,6 +64,7 @@ impl Timers {
     pub fn new(elision: Elision) -> Timers {
         Timers {
             lists: Vec::new(),
+            links: Vec::new(),
             elision,
         }
     }
@@ -90,23 +93,29 @@ impl Timers {
 
     /// Starts a timer of `list` for a call; nothing for `NIL`.
     #[inline]
-    pub fn start(&mut self, list: u32, call: u32, calls: &mut Table<Call>, now: Time, agenda: &mut Agenda<Event>) {
-        if list == NIL {
-            return;
+    pub fn start(&mut self, list: u32, call: u32, now: Time, agenda: &mut Agenda<Event>) {
+        if list != NIL {
+            self.start_in(list, call, now, agenda);
         }
+    }
+
+    fn start_in(&mut self, list: u32, call: u32, now: Time, agenda: &mut Agenda<Event>) {
         let sequence = agenda.reserve(1);
+        if self.links.len() <= call as usize {
+            self.links.resize(call as usize + 1, [Link::IDLE; 2]);
+        }
         let this = &mut self.lists[list as usize];
-        let timer = this.timer;
+        let timer = this.timer as usize;
         if self.elision == Elision::Off {
-            calls[call].timers[timer as usize].sequence = sequence;
-            let event = match timer {
+            self.links[call as usize][timer].sequence = sequence;
+            let event = match this.timer {
                 Timer::Call => Event::CallTimeout { call },
                 Timer::Attempt => Event::AttemptTimeout { call },
             };
             agenda.at_reserved(now + this.length, sequence, event);
             return;
         }
-        calls[call].timers[timer as usize] = Link {
+        self.links[call as usize][timer] = Link {
             sequence,
             previous: this.tail,
             next: NIL,
@@ -114,7 +123,7 @@ impl Timers {
         if this.tail == NIL {
             this.head = call;
         } else {
-            calls[this.tail].timers[timer as usize].next = call;
+            self.links[this.tail as usize][timer].next = call;
         }
         this.tail = call;
         if !this.armed {
@@ -125,28 +134,40 @@ impl Timers {
 
     /// Stops a timer if it runs.
     #[inline]
-    pub fn stop(&mut self, list: u32, call: u32, calls: &mut Table<Call>) {
-        if list == NIL {
-            return;
+    pub fn stop(&mut self, list: u32, call: u32) {
+        if list != NIL {
+            self.stop_in(list, call);
         }
+    }
+
+    fn stop_in(&mut self, list: u32, call: u32) {
         let this = &mut self.lists[list as usize];
         let timer = this.timer as usize;
-        let link = calls[call].timers[timer];
-        if link.sequence == Sequence::NONE {
+        let Some(row) = self.links.get_mut(call as usize) else {
             return;
-        }
-        calls[call].timers[timer] = Link::IDLE;
-        if self.elision == Elision::Off {
+        };
+        let link = std::mem::replace(&mut row[timer], Link::IDLE);
+        if link.sequence == Sequence::NONE || self.elision == Elision::Off {
             return;
         }
         match link.previous {
             NIL => this.head = link.next,
-            previous => calls[previous].timers[timer].next = link.next,
+            previous => self.links[previous as usize][timer].next = link.next,
         }
         match link.next {
             NIL => this.tail = link.previous,
-            next => calls[next].timers[timer].previous = link.previous,
+            next => self.links[next as usize][timer].previous = link.previous,
         }
+    }
+
+    /// Whether the timer of a call that has number `sequence` runs; if so, it stops.
+    pub fn take(&mut self, timer: Timer, call: u32, sequence: Sequence) -> bool {
+        let link = &mut self.links[call as usize][timer as usize];
+        let runs = link.sequence == sequence;
+        if runs {
+            *link = Link::IDLE;
+        }
+        runs
     }
 
     /// Handles the armed event of `list`: arms the next, and names the call whose timer is due, if it still runs.
@@ -154,25 +175,23 @@ impl Timers {
         &mut self,
         list: u32,
         sequence: Sequence,
-        calls: &mut Table<Call>,
+        calls: &Table<Call>,
         agenda: &mut Agenda<Event>,
     ) -> Option<(u32, Timer)> {
-        let head = self.lists[list as usize].head;
-        let timer = self.lists[list as usize].timer;
-        let due = head != NIL && calls[head].timers[timer as usize].sequence == sequence;
+        let List { head, timer, length, .. } = self.lists[list as usize];
+        let due = head != NIL && self.links[head as usize][timer as usize].sequence == sequence;
         if due {
-            self.stop(list, head, calls);
+            self.stop_in(list, head);
         }
-        let this = &mut self.lists[list as usize];
-        this.armed = this.head != NIL;
-        if this.armed {
-            let call = &calls[this.head];
+        let next = self.lists[list as usize].head;
+        self.lists[list as usize].armed = next != NIL;
+        if next != NIL {
             let started = match timer {
-                Timer::Call => call.start,
-                Timer::Attempt => call.sent,
+                Timer::Call => calls[next].start,
+                Timer::Attempt => calls[next].sent,
             };
-            let sequence = call.timers[timer as usize].sequence;
-            agenda.at_reserved(started + this.length, sequence, Event::TimerFires { list });
+            let sequence = self.links[next as usize][timer as usize].sequence;
+            agenda.at_reserved(started + length, sequence, Event::TimerFires { list });
         }
         due.then_some((head, timer))
     }

@@ -6,7 +6,7 @@ use crate::engine::{self, Agenda, Digest, Sequence};
 use crate::model::call::Call;
 use crate::model::caller::Caller;
 use crate::model::client::{Client, User};
-use crate::model::endpoint::{Endpoint, Lane};
+use crate::model::endpoint::{Endpoint, Lanes, Station};
 use crate::model::event::Event;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
@@ -103,9 +103,10 @@ pub(crate) struct World<'p> {
     pub(super) task_of_call: Vec<u32>,
     remembers_tasks: bool,
     pub(super) endpoints: Vec<Endpoint>,
+    pub(super) stations: Vec<Station>,
     /// Requests at each endpoint, where events tell.
     pub(super) load: Vec<u32>,
-    pub(super) lanes: Vec<Lane>,
+    pub(super) lanes: Lanes,
     pub(super) shared: Vec<Shared>,
     pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) callers: Vec<Caller>,
@@ -122,7 +123,7 @@ impl<'p> World<'p> {
         let services: Vec<ServiceState> = (0..plan.services.len() as u32)
             .map(|service| service_state(plan, service, &streams, options.elision))
             .collect();
-        let any_lane = services.iter().any(|service| service.settles_visits);
+        let lanes = Lanes::new(plan.endpoints.len(), &services);
         let any_shared = plan
             .services
             .iter()
@@ -156,10 +157,9 @@ impl<'p> World<'p> {
             task_of_call: Vec::new(),
             remembers_tasks: plan.services.iter().any(|service| service.on_cancel != OnCancel::Continue),
             endpoints: plan.endpoints.iter().map(Endpoint::new).collect(),
+            stations: vec![Station::default(); plan.endpoints.len()],
             load: vec![0; plan.endpoints.len()],
-            lanes: (0..if any_lane { plan.endpoints.len() } else { 0 })
-                .map(|_| Lane::default())
-                .collect(),
+            lanes,
             shared: (0..if any_shared { plan.endpoints.len() } else { 0 })
                 .map(|_| Shared::default())
                 .collect(),
@@ -311,7 +311,7 @@ impl engine::World for World<'_> {
             Event::ResponseDelivered { call } => self.response_delivered(call, sequence, now, agenda),
             Event::RetryDue { call } => self.retry_due(call, sequence, now, agenda),
             Event::TimerFires { list } => {
-                if let Some((call, timer)) = self.timers.fire(list, sequence, &mut self.calls, agenda) {
+                if let Some((call, timer)) = self.timers.fire(list, sequence, &self.calls, agenda) {
                     self.timer_expired(call, timer, now, agenda);
                 }
             }
@@ -327,9 +327,7 @@ impl engine::World for World<'_> {
 impl World<'_> {
     /// The event of a timer that has one of its own.
     fn own_timer_fires(&mut self, call: u32, timer: Timer, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
-        let link = &mut self.calls[call].timers[timer as usize];
-        if link.sequence == sequence {
-            link.sequence = Sequence::NONE;
+        if self.timers.take(timer, call, sequence) {
             self.timer_expired(call, timer, now, agenda);
         }
     }

@@ -37,6 +37,7 @@ pub fn page(summary: &Summary, charts: &[Chart]) -> Vec<u8> {
     model(&mut out);
     source(&mut out, summary);
     footer(&mut out, summary);
+    out.push('\n');
     out.into_bytes()
 }
 
@@ -180,7 +181,7 @@ fn pictures(out: &mut String, charts: &[Chart]) {
         let picture = without_style(&chart.svg);
         let _ = write!(
             out,
-            "<figure tabindex=\"0\" role=\"region\" aria-label=\"{title}\">{picture}</figure>\n"
+            "<figure tabindex=\"0\" role=\"region\" aria-label=\"{title}\">{picture}</figure>"
         );
     }
     out.push_str("</section>");
@@ -424,7 +425,7 @@ fn footer(out: &mut String, summary: &Summary) {
         out,
         "</main><footer><dl><dt>seed</dt><dd>{}</dd><dt>replications</dt><dd>{}</dd><dt>scenario digest</dt><dd>{}</dd>\
          <dt>meshsim</dt><dd>{}</dd><dt>events</dt><dd>{}</dd><dt>simulated</dt><dd>{}</dd></dl>\
-         <p>The same scenario, seed and version give the same bytes.</p></footer></body></html>\n",
+         <p>The same scenario, seed and version give the same bytes.</p></footer></body></html>",
         summary.seed,
         summary.replications,
         escape(&summary.scenario_digest),

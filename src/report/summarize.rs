@@ -119,8 +119,8 @@ fn of_client(fold: &ClientFold, window: f64) -> ClientSummary {
     ClientSummary {
         requests_total: Value::exact(total(&fold.requests)),
         attempts_total: Value::exact(total(&fold.attempts)),
-        requests_per_second: mean(&scaled(&fold.requests, 1.0 / window)),
-        goodput_per_second: mean(&scaled(&succeeded, 1.0 / window)),
+        requests_per_second: mean(&divided(&fold.requests, window)),
+        goodput_per_second: mean(&divided(&succeeded, window)),
         availability_ratio: share(&succeeded, &fold.requests),
         attempts_per_request_ratio: ratio(&fold.attempts, &fold.requests),
         failures_total: causes(&fold.failures),
@@ -157,7 +157,7 @@ fn of_service(fold: &ServiceFold, attempts: f64, names: &Names, result: &Variant
         in_flight: mean(&fold.in_flight).within(0.0, f64::INFINITY),
         busy_slots: mean(&fold.busy).within(0.0, f64::INFINITY),
         utilization_ratio: match capacity {
-            Some(capacity) => mean(&scaled(&fold.busy, 1.0 / capacity)).within(0.0, f64::INFINITY),
+            Some(capacity) => mean(&divided(&fold.busy, capacity)).within(0.0, f64::INFINITY),
             None => Value::missing(UNLIMITED),
         },
         load_max_ratio: imbalance(endpoints),
@@ -172,7 +172,7 @@ fn of_endpoint(fold: &EndpointFold, capacity: Option<f64>) -> EndpointSummary {
     let wait = Value::of(fold.queue_wait.estimate(LEVEL), NO_REQUESTS).within(0.0, f64::INFINITY);
     let busy = fold.busy.estimate(LEVEL);
     let utilization = match (capacity, &busy) {
-        (Some(capacity), Some(busy)) => Value::scaled(busy, 1.0 / capacity).within(0.0, f64::INFINITY),
+        (Some(capacity), Some(busy)) => Value::divided(busy, capacity).within(0.0, f64::INFINITY),
         (Some(_), None) => Value::missing("nothing was measured"),
         (None, _) => Value::missing(UNLIMITED),
     };
@@ -197,9 +197,9 @@ fn imbalance(endpoints: &[EndpointFold]) -> Value {
 
 /// Mean, quantiles and maximum in seconds.
 fn latency(fold: &LatencyFold) -> Named<Value> {
-    let nanos = 1e-9;
+    let nanos_a_second = 1e9;
     let mean = confidence::ratio(&fold.totals, LEVEL);
-    let mean = mean.map_or_else(|| Value::missing(NO_SUCCESS), |mean| Value::scaled(&mean, nanos));
+    let mean = mean.map_or_else(|| Value::missing(NO_SUCCESS), |mean| Value::divided(&mean, nanos_a_second));
     let mut figures = vec![("mean".to_string(), mean.within(0.0, f64::INFINITY))];
     let buckets = fold.pooled.quantile_buckets(QUANTILES);
     for (index, name) in QUANTILE_NAMES.into_iter().enumerate() {
@@ -210,7 +210,7 @@ fn latency(fold: &LatencyFold) -> Named<Value> {
                 let each: Vec<f64> = fold.quantiles.iter().flatten().map(|quantiles| quantiles[index]).collect();
                 let pooled = fold.pooled.midpoint(bucket);
                 let estimate = confidence::sectioning(pooled, bucket.half_width(), &each, LEVEL);
-                Value::scaled(&estimate, nanos).within(0.0, f64::INFINITY)
+                Value::divided(&estimate, nanos_a_second).within(0.0, f64::INFINITY)
             }
         };
         figures.push((name.to_string(), value));
@@ -253,7 +253,7 @@ fn of_comparison(comparison: &Comparison, scenario: &Scenario) -> ComparisonSumm
         metric: format!("{}.{figure}", a.names.clients[comparison.client]),
         a: a.name.clone(),
         b: b.name.clone(),
-        difference: Value::scaled(&comparison.difference, 1.0),
+        difference: Value::divided(&comparison.difference, 1.0),
         ratio: Value::of(comparison.ratio, "a replication has the value zero"),
         correlation: match comparison.correlation {
             Some(correlation) => Value::exact(correlation),
@@ -271,8 +271,8 @@ fn total(each: &[f64]) -> f64 {
     each.iter().sum()
 }
 
-fn scaled(each: &[f64], factor: f64) -> Vec<f64> {
-    each.iter().map(|value| value * factor).collect()
+fn divided(each: &[f64], divisor: f64) -> Vec<f64> {
+    each.iter().map(|value| value / divisor).collect()
 }
 
 fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {

@@ -260,15 +260,15 @@ impl Value {
 
     /// An estimate, or why there is none.
     pub(super) fn of(estimate: Option<Estimate>, reason: &str) -> Value {
-        estimate.map_or_else(|| Value::missing(reason), |estimate| Value::scaled(&estimate, 1.0))
+        estimate.map_or_else(|| Value::missing(reason), |estimate| Value::divided(&estimate, 1.0))
     }
 
-    /// An estimate in another unit.
-    pub(super) fn scaled(estimate: &Estimate, scale: f64) -> Value {
+    /// An estimate in a unit that is `divisor` times as large. (Multiplying by 1e-9 would leave digits that mean nothing.)
+    pub(super) fn divided(estimate: &Estimate, divisor: f64) -> Value {
         let interval = estimate.interval;
         Value {
-            value: Some(estimate.value * scale),
-            ci95: interval.map(|interval| [interval.low * scale, interval.high * scale]),
+            value: Some(estimate.value / divisor),
+            ci95: interval.map(|interval| [interval.low / divisor, interval.high / divisor]),
             n: interval.map(|_| estimate.n),
             reason: None,
         }

@@ -19,7 +19,7 @@ pub enum Style {
     Markdown,
 }
 
-/// Figures of the latency that have a column where any variant knows them.
+/// Figures of the latency with a column; the last of them only where any variant knows it.
 const LATENCIES: [&str; 4] = ["p50", "p90", "p99", "p99.9"];
 
 /// The scenario's question, the table and the answer.
@@ -69,7 +69,7 @@ fn table(summary: &Summary, style: Style) -> String {
             .iter()
             .any(|(.., client)| client.latency_seconds.get(name).is_some_and(|v| v.value.is_some()))
     };
-    let latencies: Vec<&str> = LATENCIES.into_iter().filter(known).collect();
+    let latencies: Vec<&str> = LATENCIES.into_iter().filter(|name| *name != "p99.9" || known(name)).collect();
     let retried = clients
         .iter()
         .any(|(.., client)| client.attempts_total.value != client.requests_total.value);

@@ -204,6 +204,7 @@ fn mesh_files_are_checked() {
     for (mesh, expected) in [
         ("{}", "no `mesh:`"),
         ("a: [", "expected"),
+        ("a: &a [b]\nmesh: *a", "aliases"),
         ("mesh: {retri: {}}", "did you mean `retry`?"),
         ("mesh: {retry: {retry_on: 5x}}", "did you mean `5xx`?"),
         (

@@ -18,7 +18,7 @@ const PLOT: f64 = 340.0;
 /// The chart of a client's latencies; `None` where nothing succeeded.
 pub fn draw(results: &Results, client: &str) -> Option<(String, String)> {
     let summary = &results.summary;
-    let curves: Vec<(usize, &Latencies, Vec<(f64, f64)>)> = summary
+    let curves: Vec<_> = summary
         .variants
         .iter()
         .enumerate()

@@ -98,6 +98,11 @@ fn panels<'a>(clients: &[Option<&'a ClientSummary>]) -> Vec<Panel<'a>> {
         }
     }));
     panels.retain(|panel| panel.values.iter().flatten().any(|value| value.value.is_some()));
+    // Where nothing failed anywhere there is no difference to see.
+    let nothing_failed = |panel: &Panel<'_>| panel.values.iter().flatten().all(|value| value.value == Some(1.0));
+    if panels.len() > 1 && nothing_failed(&panels[0]) {
+        panels.remove(0);
+    }
     if panels.len() > PANELS_MAX {
         panels.retain(|panel| panel.name != "mean");
     }

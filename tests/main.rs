@@ -4,6 +4,7 @@ mod cli;
 mod conformance;
 mod determinism;
 mod policy;
+mod readme;
 mod report;
 mod scenario;
 mod scenarios;

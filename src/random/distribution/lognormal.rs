@@ -31,7 +31,7 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
             let seconds = if unit == Unit::Duration { math::ln(1e9) } else { 0.0 };
             (
                 in_range("mu", mu, -50.0, 50.0)? + seconds,
-                in_range("sigma", sigma, 0.0, 50.0)?,
+                sigma,
             )
         }
         (None, None, Some(mean), Some(cv), []) => {
@@ -50,6 +50,8 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
             return Err(message.to_string());
         }
     };
+    // Wider than that, and the moments are no numbers any more.
+    let sigma = in_range("sigma", sigma, 0.0, 25.0)?;
     Ok(Distribution::Lognormal { mu, sigma })
 }
 

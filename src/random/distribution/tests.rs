@@ -1,5 +1,6 @@
 //! Distributions against formulas, against `rand_distr`, and against their own bits.
 
+use proptest::prelude::*;
 use rand_distr::Distribution as _;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
@@ -391,6 +392,41 @@ fn what_no_distribution_fits_is_refused_with_a_remedy() {
         match try_build(config.clone(), Unit::Duration) {
             Ok(distribution) => panic!("{config} became {distribution:?}"),
             Err(message) => assert!(message.contains(problem), "{config}: {message}"),
+        }
+    }
+}
+
+/// Any number of magnitudes, zero and negative ones among them.
+fn any_number() -> impl Strategy<Value = f64> {
+    let log_uniform = (-12.0..20.0_f64).prop_map(|power| libm::pow(10.0, power));
+    prop_oneof![8 => log_uniform, 1 => Just(0.0), 1 => -1e3..0.0_f64]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn whatever_can_be_built_can_be_drawn_from(
+        name in prop::sample::select(vec!["exponential", "lognormal", "gamma", "erlang", "weibull", "pareto", "uniform", "normal", "hyperexponential"]),
+        keys in prop::sample::select(vec![
+            ["mean", "cv"], ["shape", "scale"], ["mu", "sigma"], ["min", "max"], ["mean", "stddev"], ["mean", "shape"],
+            ["p50", "p99"], ["p0.001", "p99.999"], ["p50", "p50.01"], ["p99", "p99.9"], ["p1", "p2"],
+        ]),
+        values in [any_number(), any_number()],
+    ) {
+        let is_quantity = |key: &str| key.starts_with('p') || ["mean", "scale", "min", "max", "stddev"].contains(&key);
+        let value = |key: &str, value: f64| match is_quantity(key) {
+            true => json!(format!("{value}ns")),
+            false if name == "erlang" => json!(value as u32),
+            false => json!(value),
+        };
+        let config = json!({name: {keys[0]: value(keys[0], values[0]), keys[1]: value(keys[1], values[1])}});
+        if let Ok(distribution) = try_build(config.clone(), Unit::Duration) {
+            let (mean, variance) = (distribution.mean(), distribution.variance());
+            prop_assert!(mean >= 0.0 && variance >= 0.0, "{config}: mean {mean}, variance {variance}");
+            for value in samples(&distribution, 200) {
+                prop_assert!(value >= 0.0 && value.is_finite(), "{config}: {value}");
+            }
         }
     }
 }

@@ -1,0 +1,96 @@
+//! A run allocates nothing once warm: tables have grown to their high-water mark, and nothing grows with the number of requests.
+//!
+//! Two runs that differ only in length make the same number of allocations, but for a table or two that a rare crowd makes
+//! double once more. Each begins with a burst, so that the high-water mark comes early; both have as many buckets of time.
+
+use meshsim::model::{Elision, RunOptions, run};
+use meshsim::scenario::{self, Overrides, Source};
+use meshsim::time::Duration;
+
+/// Everything that a request may meet: a network, nested and parallel calls, a queue that overflows, timeouts, retries, a fault.
+const SCENARIO: &str = "
+apiVersion: meshsim/v1
+duration: 60s
+topology:
+  zones: [a, b]
+  network:
+    same_zone: {lognormal: {p50: 250us, p99: 1ms}}
+    cross_zone: {lognormal: {p50: 800us, p99: 3ms}}
+  services:
+    front:
+      replicas: 4
+      concurrency: 8
+      queue: {limit: 16}
+      operations:
+        page:
+          - work: {exponential: {mean: 1ms}}
+          - parallel: [{call: back/get, repeat: 3}, {work: 2ms}]
+          - {call: back/get, probability: 50%, on_error: ignore}
+    back:
+      replicas: 6
+      concurrency: 4
+      queue: {limit: 8}
+      operations:
+        get: [{work: {gamma: {mean: 2ms, cv: 1.5}}}, {fail: 1%}]
+clients:
+  web:
+    call: front/page
+    arrivals: {steps: [{at: 0, rate: 6000/s}, {at: 2s, rate: 300/s}]}
+    key: {zipf: {keys: 1000, s: 1}}
+    callers: 2
+mesh:
+  balancer: BALANCER
+  timeout: 100ms
+  retry: {num_retries: 2, retry_on: [5xx, reset, connect-failure], per_try_timeout: 20ms}
+faults:
+  - {at: 500ms, for: 1s, crash: {service: back, share: 50%, mode: hang}}
+  - {at: 3s, for: 5s, slow: {zone: a, factor: 2}}
+";
+
+/// Allocations of one run of `seconds`.
+fn allocations(balancer: &str, seconds: u64, elision: Elision) -> u64 {
+    let source = Source::from_text("allocation.yaml", SCENARIO.replace("BALANCER", balancer));
+    let overrides = Overrides {
+        duration: Some(Duration::from_secs(seconds)),
+        ..Overrides::default()
+    };
+    let (scenario, diagnostics) = scenario::load(&source, &overrides);
+    let scenario = scenario.unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
+    let options = RunOptions {
+        seed: 1,
+        replication: 0,
+        warmup: Duration::ZERO,
+        elision,
+        pilot: false,
+    };
+    let mut requests = 0;
+    let counted = allocation_counter::measure(|| {
+        requests = run(&scenario.variants[0].plan, options).clients[0].requests;
+    });
+    assert!(requests > seconds * 280, "{balancer}: {requests} requests in {seconds} s");
+    counted.count_total
+}
+
+#[test]
+fn a_longer_run_allocates_no_more() {
+    let balancers = [
+        "envoy/round_robin",
+        "envoy/random",
+        "envoy/least_request",
+        "envoy/ring_hash",
+        "envoy/maglev",
+        "linkerd/peak_ewma",
+    ];
+    let runs = balancers
+        .map(|balancer| (balancer, Elision::On))
+        .into_iter()
+        .chain([("envoy/random", Elision::Off)]);
+    for (balancer, elision) in runs {
+        // Both have 300 buckets: of 1 s, and of 2 s.
+        let (short, long) = (allocations(balancer, 300, elision), allocations(balancer, 600, elision));
+        assert!(
+            long <= short + 2,
+            "{balancer}, {elision:?}: {short} allocations in 300 s, {long} in 600 s"
+        );
+    }
+}

@@ -11,6 +11,7 @@ use super::diagnostic::Diagnostics;
 use super::estimate;
 use super::files::Files;
 use super::names::Index;
+use super::parse;
 use super::patch::{self, Set};
 use super::schema::{Document, FUTURE_KEYS, REQUIRED_KEYS};
 use super::source::{Source, Span};
@@ -52,7 +53,7 @@ pub fn load(source: &Source, overrides: &Overrides) -> (Option<Scenario>, Diagno
 fn run_passes(source: &Source, overrides: &Overrides, diagnostics: &mut Diagnostics) -> Option<Scenario> {
     let number = diagnostics.add_source(Arc::new(source.clone()));
     let sets = sets(overrides, diagnostics);
-    let mut base = tree::parse(source, number, diagnostics)?;
+    let mut base = parse::parse(source, number, diagnostics)?;
     if !matches!(base.value, Value::Map(_)) && !base.is_null() {
         diagnostics.mismatch(base.span, "a scenario, which is a map from keys to values", None);
         return None;

@@ -10,6 +10,7 @@ mod estimate;
 mod files;
 mod load;
 mod names;
+mod parse;
 mod patch;
 pub mod schema;
 mod source;

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::diagnostic::Diagnostics;
+use super::parse;
 use super::source::{Source, Span};
-use super::tree::{self, DEPTH_MAX, Entry, Key, Node, Resolved, Scalar, Value};
+use super::tree::{DEPTH_MAX, Entry, Key, Node, Resolved, Scalar, Value};
 
 /// Where a map holds one key, the name of a policy, distribution or process: another name replaces it instead of coming beside it.
 /// `*` stands for any key.
@@ -114,7 +115,7 @@ impl Set {
                 return None;
             }
         };
-        let value = tree::parse_part(&source, number, whole.end as usize + 1, diagnostics)?;
+        let value = parse::parse_part(&source, number, whole.end as usize + 1, diagnostics)?;
         if path.len() + value.depth() > DEPTH_MAX {
             diagnostics.too_deep(whole, DEPTH_MAX);
             return None;

@@ -417,6 +417,12 @@ fn meshes_are_inherited_key_by_key_and_equal_clusters_are_one() {
 }
 
 #[test]
+fn edges_have_different_names_even_if_a_client_is_called_like_a_service() {
+    let text = with_steps("[{call: t/a}]").replace("  c: {call: s/get", "  s: {call: t/a");
+    assert_eq!(only(&valid(&text)).names.edges, ["s->t/a", "service s->t/a"]);
+}
+
+#[test]
 fn links_override_the_relations_between_zones() {
     let scenario = valid(
         "

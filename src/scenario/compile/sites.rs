@@ -1,6 +1,6 @@
 //! Where calls are made: sites, edges and clusters, with what `mesh` says of each call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -24,6 +24,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 #[derive(Default)]
 pub(super) struct Sites {
     edges: BTreeMap<(OwnerKey, u32), u32>,
+    labels: BTreeSet<String>,
     /// The clusters of an owner towards a service: one for each configuration.
     clusters: BTreeMap<(OwnerKey, u32), Vec<u32>>,
 }
@@ -146,7 +147,13 @@ impl Compiler<'_, '_> {
                 Owner::Client(number) => &self.names.clients[number as usize],
                 Owner::Service(number) => &self.names.services[number as usize],
             };
-            self.names.edges.push(format!("{name}->{path}"));
+            // A client may be called like a service that makes the same call.
+            let label = match format!("{name}->{path}") {
+                label if self.sites.labels.contains(&label) => format!("service {label}"),
+                label => label,
+            };
+            self.sites.labels.insert(label.clone());
+            self.names.edges.push(label);
         }
         edge
     }

@@ -192,6 +192,6 @@ impl Diagnostics {
         self.seen.clear();
         self.variant = None;
         let place = |item: &Diagnostic| item.labels.first().map(|label| label.span);
-        self.items.sort_by(|a, b| (a.severity, place(a)).cmp(&(b.severity, place(b))));
+        self.items.sort_by_key(|item| (item.severity, place(item)));
     }
 }

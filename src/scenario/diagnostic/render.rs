@@ -113,7 +113,7 @@ impl Diagnostics {
         let mut snippet = Snippet::source(text).line_start(first + 1).path(source.name());
         for (kind, label) in labels {
             let (from, to) = place_on_one_line(source, label);
-            let annotation = kind.clone().span(from - start..to - start);
+            let annotation = kind.span(from - start..to - start);
             snippet = snippet.annotation(match label.text.is_empty() {
                 true => annotation,
                 false => annotation.label(clean(&label.text)),

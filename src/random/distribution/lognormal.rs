@@ -29,10 +29,7 @@ pub(super) fn build(config: &WithPercentiles<Options>, unit: Unit) -> Result<Dis
     let (mu, sigma) = match (mu, sigma, mean, cv, config.resolve(unit)?.as_slice()) {
         (Some(mu), Some(sigma), None, None, []) => {
             let seconds = if unit == Unit::Duration { math::ln(1e9) } else { 0.0 };
-            (
-                in_range("mu", mu, -50.0, 50.0)? + seconds,
-                sigma,
-            )
+            (in_range("mu", mu, -50.0, 50.0)? + seconds, sigma)
         }
         (None, None, Some(mean), Some(cv), []) => {
             let cv = in_range("cv", cv, 0.0, 1e6)?;

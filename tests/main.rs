@@ -6,6 +6,7 @@ mod determinism;
 mod policy;
 mod readme;
 mod report;
+mod scenario;
 mod scenarios;
 mod swarm;
 mod synthetic;

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::compile::{self, Compiled, Shared};
-use super::decode::{self, Field};
+use super::decode::{self, Field, Keys};
 use super::diagnostic::Diagnostics;
 use super::estimate;
 use super::files::Files;
 use super::names::Index;
 use super::patch::{self, Set};
-use super::schema::{Document, FUTURE_KEYS};
+use super::schema::{Document, FUTURE_KEYS, REQUIRED_KEYS};
 use super::source::{Source, Span};
 use super::tree::{self, Entry, Node, Resolved, Scalar, Value};
 use super::{Estimate, Overrides, Scenario, Variant, check};
 
+const KEYS: Keys<'static> = Keys {
+    future: FUTURE_KEYS,
+    required: REQUIRED_KEYS,
+};
 /// What `seed` and `replications` are if they are absent.
 const SEED: u64 = 1;
 const REPLICATIONS: u32 = 10;
@@ -49,6 +53,10 @@ fn run_passes(source: &Source, overrides: &Overrides, diagnostics: &mut Diagnost
     let number = diagnostics.add_source(Arc::new(source.clone()));
     let sets = sets(overrides, diagnostics);
     let mut base = tree::parse(source, number, diagnostics)?;
+    if !matches!(base.value, Value::Map(_)) && !base.is_null() {
+        diagnostics.mismatch(base.span, "a scenario, which is a map from keys to values", None);
+        return None;
+    }
     for set in sets.iter().filter(|set| set.is_about_variants()) {
         set.apply(&mut base, diagnostics);
     }
@@ -231,7 +239,7 @@ impl Loader<'_> {
         }
         absorb_text(&mut self.digest, &patch.name);
         absorb(&mut self.digest, &tree);
-        let document: Option<Field<Document>> = decode::decode(&tree, FUTURE_KEYS, self.diagnostics);
+        let document: Option<Field<Document>> = decode::decode(&tree, KEYS, self.diagnostics);
         let Some(document) = document.as_ref().and_then(Field::get) else {
             return;
         };

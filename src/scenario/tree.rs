@@ -343,7 +343,11 @@ impl<'a> Builder<'a, '_> {
                 Err(error) => {
                     let start = self.places.byte(*error.marker());
                     let end = start + 1;
-                    self.diagnostics.syntax(self.span(start, end), error.info());
+                    match error.info() {
+                        // The parser reads ahead, and has a limit of its own behind ours.
+                        "recursion limit exceeded" => self.diagnostics.too_deep(self.span(start, end), DEPTH_MAX),
+                        info => self.diagnostics.syntax(self.span(start, end), info),
+                    }
                     return Err(Stop);
                 }
             };

@@ -15,6 +15,8 @@ use crate::scenario::source::Span;
 fn exactly_one(span: Span, what: &str, choice: &str, given: &[Option<Span>], diagnostics: &mut Diagnostics) {
     let there: Vec<Span> = given.iter().flatten().copied().collect();
     match there.len() {
+        // A key that is misspelt or not supported yet has been reported; it is what is meant here.
+        0 if diagnostics.has_within(span) => {}
         0 => diagnostics.nothing_of(span, what, &format!("one of {choice}")),
         1 => {}
         _ => diagnostics.too_many_of(&there, what, choice),

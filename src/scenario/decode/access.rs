@@ -1,6 +1,6 @@
 //! How serde walks through lists, maps, enums and spanned values of the tree.
 
-use serde::de::value::{StrDeserializer, U64Deserializer};
+use serde::de::value::{MapAccessDeserializer, StrDeserializer, U64Deserializer};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
@@ -38,26 +38,37 @@ impl<'de> SeqAccess<'de> for ListDecoder<'de, '_> {
     }
 }
 
-/// The entries of a map, one after another; of a struct only those that it knows.
+/// The name of a struct and its fields.
+pub(super) type Struct = (&'static str, &'static [&'static str]);
+
+/// The entries of a map, one after another; of a struct only those that it knows, and empty values for those that it lacks.
 pub(super) struct MapDecoder<'de, 'c> {
     entries: std::slice::Iter<'de, Entry>,
-    known: Option<(&'static str, &'static [&'static str])>,
+    known: Option<Struct>,
+    missing: Vec<&'c str>,
     value: Option<&'de Node>,
+    span: Span,
     context: &'c Context<'c>,
 }
 
 impl<'de, 'c> MapDecoder<'de, 'c> {
-    pub(super) fn new(
-        entries: &'de [Entry],
-        known: Option<(&'static str, &'static [&'static str])>,
-        context: &'c Context<'c>,
-    ) -> MapDecoder<'de, 'c> {
+    pub(super) fn new(entries: &'de [Entry], known: Option<Struct>, span: Span, context: &'c Context<'c>) -> MapDecoder<'de, 'c> {
+        let required = known.and_then(|(name, _)| context.keys.required.iter().find(|(of, _)| *of == name));
+        let is_there = |key: &str| entries.iter().any(|entry| &*entry.key.text == key);
+        let required = required.map_or(&[][..], |(_, keys)| keys);
         MapDecoder {
             entries: entries.iter(),
             known,
+            missing: required.iter().copied().filter(|key| !is_there(key)).rev().collect(),
             value: None,
+            span,
             context,
         }
+    }
+
+    /// Nothing at all, for a bare name.
+    fn empty(span: Span, context: &'c Context<'c>) -> MapDecoder<'de, 'c> {
+        MapDecoder::new(&[], None, span, context)
     }
 
     /// Whether the struct takes the key; else the user is told.
@@ -67,7 +78,7 @@ impl<'de, 'c> MapDecoder<'de, 'c> {
             return true;
         }
         let mut diagnostics = self.context.diagnostics.borrow_mut();
-        if self.context.future.contains(&(name, &*key.text)) {
+        if self.context.keys.future.contains(&(name, &*key.text)) {
             diagnostics.not_supported_yet(key.span, &key.text);
         } else {
             diagnostics.unknown_key(key.span, &key.text, fields);
@@ -87,11 +98,15 @@ impl<'de> MapAccess<'de> for MapDecoder<'de, '_> {
                 return key.map(Some).map_err(|error| error.or_at(entry.key.span));
             }
         }
-        Ok(None)
+        let Some(key) = self.missing.pop() else { return Ok(None) };
+        self.context.diagnostics.borrow_mut().missing_key(self.span, key);
+        seed.deserialize(StrDeserializer::new(key)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
-        let node = self.value.take().expect("serde asks for a value behind its key");
+        let Some(node) = self.value.take() else {
+            return seed.deserialize(MissingDecoder(self.span));
+        };
         let value = seed.deserialize(Decoder::new(node, self.context));
         value.map_err(|error| error.or_at(node.span))
     }
@@ -134,6 +149,34 @@ impl<'de> Deserializer<'de> for KeyDecoder<'de> {
     }
 }
 
+/// The value of a key that is missing, which has been reported: an empty field.
+struct MissingDecoder(Span);
+
+impl<'de> Deserializer<'de> for MissingDecoder {
+    type Error = DecodeError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, DecodeError> {
+        Err(DecodeError::reported())
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        if name == field::SPANNED {
+            return visitor.visit_map(SpannedDecoder::missing(self.0));
+        }
+        self.deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
 /// A span and then the value at it, as [`field::Spanned`] asks for them.
 pub(super) struct SpannedDecoder<'de, 'c> {
     /// The three numbers of the span that are still to come, the last first.
@@ -144,6 +187,7 @@ pub(super) struct SpannedDecoder<'de, 'c> {
 enum Of<'de, 'c> {
     Value(Decoder<'de, 'c>),
     Key(KeyDecoder<'de>),
+    Missing,
 }
 
 impl<'de, 'c> SpannedDecoder<'de, 'c> {
@@ -151,6 +195,13 @@ impl<'de, 'c> SpannedDecoder<'de, 'c> {
         SpannedDecoder {
             numbers: numbers(decoder.node.span),
             of: Of::Value(decoder),
+        }
+    }
+
+    fn missing(span: Span) -> SpannedDecoder<'de, 'c> {
+        SpannedDecoder {
+            numbers: numbers(span),
+            of: Of::Missing,
         }
     }
 
@@ -180,6 +231,7 @@ impl<'de> MapAccess<'de> for SpannedDecoder<'de, '_> {
             return seed.deserialize(number);
         }
         match self.of {
+            Of::Missing => Err(DecodeError::reported()),
             Of::Key(key) => seed.deserialize(key),
             Of::Value(decoder) => seed.deserialize(decoder).map_err(|error| {
                 let error = error.or_at(decoder.node.span);
@@ -255,7 +307,7 @@ impl<'de> VariantDecoder<'de, '_> {
         match self.value {
             Some(node) => Decoder::new(node, self.context).deserialize_map(visitor),
             None => {
-                let empty = MapDecoder::new(&[], None, self.context);
+                let empty = MapDecoder::empty(self.span, self.context);
                 visitor.visit_map(empty).map_err(|error| error.or_at(self.span))
             }
         }
@@ -281,7 +333,7 @@ impl<'de> VariantAccess<'de> for VariantDecoder<'de, '_> {
                 value.map_err(|error| error.or_at(node.span))
             }
             None => {
-                let empty = serde::de::value::MapAccessDeserializer::new(MapDecoder::new(&[], None, self.context));
+                let empty = MapAccessDeserializer::new(MapDecoder::empty(self.span, self.context));
                 seed.deserialize(empty).map_err(|error| error.or_at(self.span))
             }
         }

@@ -127,9 +127,24 @@ fn plain_words(expected: &dyn Expected) -> String {
         "a boolean" => "`true` or `false`".to_string(),
         "a string" => "text".to_string(),
         "a sequence" => "a list".to_string(),
-        _ if words.starts_with("struct ") => "a map".to_string(),
-        _ => words,
+        "struct Options" => "a map of options".to_string(),
+        _ => match words.strip_prefix("struct ") {
+            Some(name) => format!("a map that describes a {}", separate(name)),
+            None => words,
+        },
     }
+}
+
+/// `ConnectionPool` as `connection pool`.
+fn separate(name: &str) -> String {
+    let mut words = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
 }
 
 impl fmt::Display for DecodeError {

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use access::{EnumDecoder, ListDecoder, MapDecoder, SpannedDecoder};
+use access::{EnumDecoder, ListDecoder, MapDecoder, SpannedDecoder, Struct};
 use error::{DecodeError, Found};
 
 use super::diagnostic::Diagnostics;
@@ -28,19 +28,27 @@ pub(crate) const LIST_OR_ONE: &str = "$meshsim::ListOrOne";
 /// Where the passes of one decoding report to.
 pub(crate) struct Context<'a> {
     diagnostics: RefCell<&'a mut Diagnostics>,
-    /// Keys that the contract names and this version does not have, by the name of their struct.
-    future: &'a [(&'a str, &'a str)],
+    keys: Keys<'a>,
+}
+
+/// What serde does not tell about the keys of structs, by the name of the struct.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    /// Keys that a later version will have.
+    pub(crate) future: &'a [(&'a str, &'a str)],
+    /// Keys that must be there; each struct's values can stand being empty.
+    pub(crate) required: &'a [(&'a str, &'a [&'a str])],
 }
 
 /// Reads a `T` from `node`. `None` if it could not be read; the diagnostics say why, and may hold problems in any case.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(
     node: &'de Node,
-    future: &[(&str, &str)],
+    keys: Keys<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Field<T>> {
     let context = Context {
         diagnostics: RefCell::new(diagnostics),
-        future,
+        keys,
     };
     let field: Result<Field<T>, DecodeError> = Field::deserialize(Decoder::new(node, &context));
     field.ok()
@@ -79,18 +87,14 @@ impl<'de, 'c> Decoder<'de, 'c> {
         }
     }
 
-    fn map<V: Visitor<'de>>(
-        self,
-        known: Option<(&'static str, &'static [&'static str])>,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    fn map<V: Visitor<'de>>(self, known: Option<Struct>, visitor: V) -> Result<V::Value, DecodeError> {
         let Some(entries) = self.entries() else {
             return Err(self.mismatch(&visitor));
         };
-        let map = MapDecoder::new(entries, known, self.context);
+        let map = MapDecoder::new(entries, known, self.node.span, self.context);
         visitor
             .visit_map(map)
-            .map_err(|error: DecodeError| error.or_at(self.node.span))
+            .map_err(|error: DecodeError| error.or_found(self.found()).or_at(self.node.span))
     }
 }
 
@@ -120,7 +124,7 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
             // Where text is wanted `1.10` and `true` are text.
             Value::Scalar(scalar) if !self.node.is_null() => visitor
                 .visit_str(&scalar.text)
-                .map_err(|error: DecodeError| error.or_at(self.node.span)),
+                .map_err(|error: DecodeError| error.or_found(self.found()).or_at(self.node.span)),
             _ => Err(self.mismatch(&visitor)),
         }
     }
@@ -157,7 +161,7 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
         let list = ListDecoder::new(items, self.context);
         visitor
             .visit_seq(list)
-            .map_err(|error: DecodeError| error.or_at(self.node.span))
+            .map_err(|error: DecodeError| error.or_found(self.found()).or_at(self.node.span))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, DecodeError> {
@@ -195,7 +199,7 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
         };
         visitor
             .visit_enum(choice)
-            .map_err(|error: DecodeError| error.or_at(self.node.span))
+            .map_err(|error: DecodeError| error.or_found(self.found()).or_at(self.node.span))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {

@@ -126,6 +126,8 @@ impl Diagnostics {
     }
 }
 
+/// Names of other things than policies that it names.
+const FUTURE_NAMES: [&str; 5] = ["dns", "push", "istio", "linkerd", "envoy"];
 /// Families of policies that the contract names and this version does not have.
 const FUTURE_FAMILIES: [&str; 5] = ["grpc/", "finagle/", "nginx/", "haproxy/", "kube_proxy/"];
 
@@ -149,6 +151,9 @@ impl Diagnostics {
         let is_policy = known.iter().all(|known| known.contains('/'));
         let help = || similar_or_list(name, known.iter().copied(), "there are");
         let problem = match is_policy {
+            false if FUTURE_NAMES.contains(&name) => {
+                Diagnostic::error("MS0024", format!("{} is not supported by this version yet", quote(name)))
+            }
             true if FUTURE_FAMILIES.iter().any(|family| name.starts_with(family)) => Diagnostic::error(
                 "MS0024",
                 format!("the policy {} is not supported by this version yet", quote(name)),

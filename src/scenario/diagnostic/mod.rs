@@ -126,6 +126,18 @@ impl Diagnostics {
         self.dropped > 0 || self.items.iter().any(|item| item.severity == Severity::Error)
     }
 
+    /// Whether there is a problem with something within `span`.
+    pub(crate) fn has_within(&self, span: Span) -> bool {
+        let places = self
+            .items
+            .iter()
+            .filter_map(|item| item.labels.first())
+            .map(|label| label.span);
+        places
+            .into_iter()
+            .any(|place| place.source == span.source && place.start >= span.start && place.end <= span.end)
+    }
+
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()

@@ -16,7 +16,11 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         .filter(|candidate| candidate.len() <= LENGTH_MAX)
         .map(|candidate| (distance(&written, &fold(candidate)), candidate));
     let best = scored.min()?;
-    let allowed = written.chars().count().max(3) / 3;
+    // Of a name with one letter anything else is as near as anything.
+    let allowed = match written.chars().count() {
+        1 => 0,
+        letters => letters.max(3) / 3,
+    };
     (best.0 <= allowed).then_some(best.1)
 }
 

@@ -43,9 +43,7 @@ impl<'de> Deserialize<'de> for Discovery {
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Discovery, E> {
                 match text {
                     "static" => Ok(Discovery::Static),
-                    _ => Err(E::custom(format!(
-                        "the discovery `{text}` is not supported by this version yet, only `static` is"
-                    ))),
+                    _ => Err(E::unknown_variant(text, &["static"])),
                 }
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Discovery, A::Error> {

@@ -85,6 +85,18 @@ pub struct Document {
     pub expect: Option<Field<Vec<Field<String>>>>,
 }
 
+/// Keys that a struct must have, so that all missing ones are reported at once. (Serde stops at the first; a test holds this against the
+/// JSON Schema.)
+pub(crate) const REQUIRED_KEYS: &[(&str, &[&str])] = &[
+    ("Document", &["apiVersion", "duration", "topology", "clients"]),
+    ("Topology", &["services"]),
+    ("Link", &["from", "to"]),
+    ("Service", &["operations"]),
+    ("Arm", &["steps"]),
+    ("Client", &["call", "arrivals"]),
+    ("Fault", &["at"]),
+];
+
 /// The JSON Schema (draft 2020-12) of a scenario file.
 pub fn json_schema() -> Schema {
     let mut schema = SchemaSettings::draft2020_12()

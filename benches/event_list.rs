@@ -1,8 +1,6 @@
 //! The event list against heaps: one event taken and one added while so many are pending ("hold"), the gaps mixed as a mesh
 //! mixes them (half of them the mean, most others a twentieth, some a hundredfold: timeouts).
 
-#![expect(missing_docs, reason = "criterion's macros define functions without")]
-
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hint::black_box;

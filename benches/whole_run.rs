@@ -4,8 +4,6 @@
 //! with fewer requests of two drawn at random; each latency recorded. The ratio of the first two rows of a group is what the
 //! generality of the simulator costs; the others show what a network, timeouts and retries, and many endpoints add.
 
-#![expect(missing_docs, reason = "criterion's macros define functions without")]
-
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::hint::black_box;

@@ -185,8 +185,13 @@ impl<const B: u32> Histogram<B> {
     #[inline(never)]
     fn allocate(&mut self, octave: usize) -> u8 {
         let slot = (self.counts.len() >> B) as u8;
-        // Exactly: there may be hundreds of histograms, and few octaves come.
-        self.counts.reserve_exact(Self::WIDTH);
+        // At once for as many octaves as commonly come, so that a long run allocates no more than a short one; what is not
+        // written takes address space, not memory.
+        let spare = self.counts.capacity() - self.counts.len();
+        if spare < Self::WIDTH {
+            let octaves = if self.counts.is_empty() { 24 } else { 4 };
+            self.counts.reserve_exact(octaves * Self::WIDTH);
+        }
         self.counts.resize(self.counts.len() + Self::WIDTH, 0);
         self.slots[octave] = slot;
         slot

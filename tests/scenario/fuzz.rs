@@ -167,13 +167,8 @@ proptest! {
 fn deep_nesting_is_refused() {
     refused(&format!("a: {}1{}", "[".repeat(200), "]".repeat(200)), "MS0013");
     refused(&format!("a: {}", "[".repeat(100_000)), "MS0013");
-    refused(
-        &"a:\n".to_string().repeat(1).replace(
-            "a:\n",
-            &(0..5000).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>(),
-        ),
-        "MS0013",
-    );
+    let block: String = (0..5000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+    refused(&block, "MS0013");
     refused(&format!("a: {}", "{a: ".repeat(5000)), "MS0013");
     refused(&format!("a:\n  {}", "- ".repeat(5000)), "MS0013");
     // By aliases: each level is as deep as the parser allows, and stands in the next.

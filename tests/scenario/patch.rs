@@ -197,7 +197,7 @@ error: 1 problem
         found.contains("MS0035") && found.contains("did you mean `steady`?"),
         "{found}"
     );
-    let deep = wrong(&"a.".repeat(200).trim_end_matches('.').to_string(), "1");
+    let deep = wrong("a.".repeat(200).trim_end_matches('.'), "1");
     assert!(deep.contains("MS0013"), "{deep}");
 }
 

@@ -263,9 +263,9 @@ fn fits(value: &serde_json::Value, schema: &serde_json::Value, root: &serde_json
                 for (key, inner) in value.as_object().into_iter().flatten() {
                     let named = rules.get("properties").and_then(|all| all.get(key));
                     let patterns = rules.contains_key("patternProperties");
-                    match named.or_else(|| rules.get("additionalProperties").filter(|_| !patterns)) {
-                        Some(schema) => fits(inner, schema, root).map_err(|problem| format!("{key}: {problem}"))?,
-                        None => {}
+                    let rule = named.or_else(|| rules.get("additionalProperties").filter(|_| !patterns));
+                    if let Some(schema) = rule {
+                        fits(inner, schema, root).map_err(|problem| format!("{key}: {problem}"))?;
                     }
                 }
             }

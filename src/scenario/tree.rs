@@ -181,3 +181,52 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Resolved, Scalar};
+
+    /// The examples of YAML 1.2.2, section 10.3.2, and what only YAML 1.1 or Rust would take for something else than text.
+    #[test]
+    fn scalars_are_read_by_the_core_schema() {
+        for (text, meaning) in [
+            ("", Resolved::Null),
+            ("~", Resolved::Null),
+            ("NULL", Resolved::Null),
+            ("True", Resolved::Bool(true)),
+            ("FALSE", Resolved::Bool(false)),
+            ("0", Resolved::Unsigned(0)),
+            ("0o7", Resolved::Unsigned(7)),
+            ("0x3A", Resolved::Unsigned(58)),
+            ("-19", Resolved::Negative(-19)),
+            ("+12", Resolved::Unsigned(12)),
+            ("0.", Resolved::Float(0.0)),
+            ("-0.0", Resolved::Float(-0.0)),
+            (".5", Resolved::Float(0.5)),
+            ("+12e03", Resolved::Float(12_000.0)),
+            ("-2E+05", Resolved::Float(-200_000.0)),
+            (".inf", Resolved::Float(f64::INFINITY)),
+            ("-.Inf", Resolved::Float(f64::NEG_INFINITY)),
+            ("18446744073709551615", Resolved::Unsigned(u64::MAX)),
+            ("18446744073709551616", Resolved::Float(18_446_744_073_709_551_616.0)),
+            ("yes", Resolved::Text("yes")),
+            ("inf", Resolved::Text("inf")),
+            ("NaN", Resolved::Text("NaN")),
+            ("infinity", Resolved::Text("infinity")),
+            ("1_000", Resolved::Text("1_000")),
+            ("1e", Resolved::Text("1e")),
+            (".", Resolved::Text(".")),
+            ("0x", Resolved::Text("0x")),
+            ("0xG", Resolved::Text("0xG")),
+            ("5ms", Resolved::Text("5ms")),
+        ] {
+            assert_eq!(Scalar::plain(text).resolve(), meaning, "{text}");
+        }
+        let quoted = Scalar {
+            text: "1".into(),
+            plain: false,
+        };
+        assert_eq!(quoted.resolve(), Resolved::Text("1"));
+        assert!(matches!(Scalar::plain(".NaN").resolve(), Resolved::Float(nan) if nan.is_nan()));
+    }
+}

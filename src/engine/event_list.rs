@@ -18,8 +18,10 @@ use crate::time::Time;
 
 const NIL: u32 = u32::MAX;
 const LEVELS: usize = 8;
-/// How many buckets become due, or events come into one that is, between two looks at the width of a bucket.
-const ADAPT_EVERY: u32 = 1 << 14;
+/// How many events become due between two looks at the width of a bucket.
+const ADAPT_EVERY: u64 = 1 << 14;
+/// So many pending events are more than a cache holds: their rows are worth fetching several at a time.
+const MANY: usize = 1 << 13;
 
 /// One pending event.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +90,10 @@ pub struct EventList<E> {
     free: u32,
     /// Events in the slots.
     waiting: usize,
-    until_adapt: u32,
+    /// Whether a bucket with several events has become due that [`EventList::newly_due`] has not told of.
+    turned: bool,
+    /// Events that became due since the last look.
+    became_due: u64,
     adapted_at: u64,
 }
 
@@ -112,7 +117,8 @@ impl<E: Copy> EventList<E> {
             next: Vec::new(),
             free: NIL,
             waiting: 0,
-            until_adapt: ADAPT_EVERY,
+            turned: false,
+            became_due: 0,
             adapted_at: 0,
         }
     }
@@ -137,7 +143,7 @@ impl<E: Copy> EventList<E> {
         };
         let bucket = time.0 >> self.shift;
         if bucket <= self.present {
-            self.until_adapt = self.until_adapt.saturating_sub(1);
+            self.became_due += 1;
             self.late.push(entry);
             return;
         }
@@ -218,8 +224,7 @@ impl<E: Copy> EventList<E> {
         if self.waiting == 0 {
             return false;
         }
-        self.until_adapt = self.until_adapt.saturating_sub(1);
-        if self.until_adapt == 0 {
+        if self.became_due >= ADAPT_EVERY {
             self.adapt();
         }
         while self.due.is_empty() {
@@ -229,7 +234,9 @@ impl<E: Copy> EventList<E> {
             self.present = kept | ((slot as u64) << (8 * level));
             self.unload(level, slot);
         }
+        self.became_due += self.due.len() as u64;
         if self.due.len() > 1 {
+            self.turned = true;
             self.due.sort_unstable();
         }
         true
@@ -271,26 +278,27 @@ impl<E: Copy> EventList<E> {
         unreachable!("an event waits in some slot")
     }
 
-    /// Widens or narrows the buckets where far fewer or more than one event falls into each. Depends on simulated time alone.
+    /// Fits the width of the buckets to the mean gap between events. Depends on simulated time alone.
     #[cold]
     fn adapt(&mut self) {
-        self.until_adapt = ADAPT_EVERY;
         let now = self.present << self.shift;
-        let buckets_passed = (now - self.adapted_at) >> self.shift;
+        let gap = ((now - self.adapted_at) / self.became_due).max(1);
         self.adapted_at = now;
-        // Between two and eight buckets for each that is occupied: commonly one event in it, and few levels to go down.
-        let per_bucket = buckets_passed / u64::from(ADAPT_EVERY);
-        let shift = match per_bucket {
-            8.. => self.shift + per_bucket.ilog2() - 1,
-            0..2 => self
-                .shift
-                .saturating_sub((4 * u64::from(ADAPT_EVERY) / buckets_passed.max(1)).ilog2()),
-            _ => return,
-        };
-        let shift = shift.min(40);
-        if shift != self.shift {
+        self.became_due = 0;
+        // Few events: a quarter of a gap, so that a bucket commonly holds one. Many: eight gaps, so that the world can be told
+        // of several at a time.
+        let width = if self.waiting < MANY { gap / 4 } else { gap.saturating_mul(8) };
+        let shift = width.max(1).ilog2().min(40);
+        if shift.abs_diff(self.shift) > 1 {
             self.rebuild(shift);
         }
+    }
+
+    /// The events of the bucket that has just become due, if one has since the last call; otherwise none.
+    #[inline]
+    pub fn newly_due(&mut self) -> impl Iterator<Item = E> + '_ {
+        let len = if std::mem::take(&mut self.turned) { self.due.len() } else { 0 };
+        self.due[..len].iter().map(|entry| entry.event)
     }
 
     fn rebuild(&mut self, shift: u32) {

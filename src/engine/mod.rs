@@ -40,6 +40,10 @@ pub trait World {
     /// Its events.
     type Event: Event;
 
+    /// Reads the rows that an event will need, and returns anything of them: events that are due together are told of together,
+    /// so that a processor can fetch their rows side by side. Changes nothing.
+    fn touch(&self, event: Self::Event) -> u64;
+
     /// Handles one event; `sequence` is its own number.
     fn handle(&mut self, event: Self::Event, sequence: Sequence, now: Time, agenda: &mut Agenda<Self::Event>);
 }
@@ -101,6 +105,8 @@ impl<E: Copy> Agenda<E> {
 pub fn run<W: World>(world: &mut W, agenda: &mut Agenda<W::Event>, until: Time, digest: &mut Digest) -> u64 {
     let mut events = 0;
     while let Some((now, sequence, event)) = agenda.pop_until(until) {
+        let touched = agenda.list.newly_due().fold(0, |sum, event| sum ^ world.touch(event));
+        std::hint::black_box(touched);
         digest.absorb(now, event.word());
         world.handle(event, sequence, now, agenda);
         events += 1;

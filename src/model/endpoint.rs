@@ -11,7 +11,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use crate::engine::{Agenda, Sequence};
 use crate::model::call::End;
 use crate::model::event::Event;
-use crate::model::observe::Stay;
+use crate::model::observe::{EndpointSums, Stay};
 use crate::model::plan::{Discipline, EndpointPlan, OnCancel, Probability, Threading, UNLIMITED};
 use crate::model::task::{Task, TaskState};
 use crate::model::world::{NIL, ServiceState, World};
@@ -37,8 +37,9 @@ pub(crate) enum Condition {
     Hanging,
 }
 
-/// What every visit reads of an endpoint: few bytes, so that many endpoints fit into a cache.
+/// What every visit reads and writes of an endpoint: two neighbouring cache lines.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(128))]
 pub(crate) struct Endpoint {
     /// Time that a nanosecond of work takes.
     pub slowdown: f64,
@@ -51,6 +52,7 @@ pub(crate) struct Endpoint {
     fails: bool,
     /// With one slot and visits computed on arrival: when the slot becomes free, and the number of that moment.
     free: u128,
+    pub sums: EndpointSums,
 }
 
 /// What changes at an endpoint whose visits go event by event.
@@ -150,6 +152,7 @@ impl Endpoint {
             condition: Condition::Up,
             fails: plan.fail != Probability::NEVER,
             free: 0,
+            sums: EndpointSums::default(),
         }
     }
 }
@@ -223,7 +226,8 @@ impl World<'_> {
             ..
         } = *self.services_of(incoming.endpoint);
         let stay = self.stay(incoming.endpoint, now);
-        self.observe.attempt_arrived(stay);
+        self.observe
+            .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         if let Some(status) = self.fails_at_once(incoming) {
             return self.turn_away(incoming, stay, status, now, agenda);
         }
@@ -264,10 +268,16 @@ impl World<'_> {
             return;
         }
         let stay = self.stay(incoming.endpoint, arrived);
-        self.observe.attempt_arrived(stay);
+        self.observe
+            .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         let (work, status) = match self.fails_at_once(incoming) {
             Some(status) => {
-                self.observe.attempt_left(stay, arrived, End::Answer(Answer::Status(status)));
+                self.observe.attempt_left(
+                    &mut self.endpoints[stay.endpoint as usize].sums,
+                    stay,
+                    arrived,
+                    End::Answer(Answer::Status(status)),
+                );
                 let answered = self
                     .response_arrives(incoming, arrived)
                     .expect("the attempt has just been sent");
@@ -308,7 +318,13 @@ impl World<'_> {
         agenda: &mut Agenda<Event>,
     ) {
         if self.within_horizon(visit.end) {
-            self.observe.visited(stay, visit.start, visit.end, visit.status);
+            self.observe.visited(
+                &mut self.endpoints[stay.endpoint as usize].sums,
+                stay,
+                visit.start,
+                visit.end,
+                visit.status,
+            );
         } else {
             self.settle_beyond_horizon(stay, visit);
         }
@@ -326,15 +342,27 @@ impl World<'_> {
     #[cold]
     fn settle_beyond_horizon(&mut self, stay: Stay, visit: Visit) {
         if self.within_horizon(visit.start) {
-            self.observe.service_started(stay, visit.start);
+            self.observe
+                .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, visit.start);
         }
-        self.observe.busy(stay.endpoint, 1, visit.start, visit.end);
-        self.observe.attempt_left(stay, self.horizon, End::Answer(Answer::Cancelled));
+        self.observe
+            .busy(&mut self.endpoints[stay.endpoint as usize].sums, 1, visit.start, visit.end);
+        self.observe.attempt_left(
+            &mut self.endpoints[stay.endpoint as usize].sums,
+            stay,
+            self.horizon,
+            End::Answer(Answer::Cancelled),
+        );
     }
 
     /// Answers an attempt that is not served.
     fn turn_away(&mut self, incoming: &Incoming, stay: Stay, status: u16, now: Time, agenda: &mut Agenda<Event>) {
-        self.observe.attempt_left(stay, now, End::Answer(Answer::Status(status)));
+        self.observe.attempt_left(
+            &mut self.endpoints[stay.endpoint as usize].sums,
+            stay,
+            now,
+            End::Answer(Answer::Status(status)),
+        );
         self.send_status(incoming, status, now, agenda);
     }
 
@@ -351,7 +379,8 @@ impl World<'_> {
         let incoming = self.tasks[task].incoming();
         let plan = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize];
         let stay = self.stay(incoming.endpoint, now);
-        self.observe.attempt_arrived(stay);
+        self.observe
+            .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         let row = &mut self.tasks[task];
         row.arrived = now;
         row.pc = self.sites[incoming.site as usize].start;
@@ -361,7 +390,12 @@ impl World<'_> {
             if reserved == Sequence::NONE {
                 return self.turn_away(&incoming, stay, status, now, agenda);
             }
-            self.observe.attempt_left(stay, now, End::Answer(Answer::Status(status)));
+            self.observe.attempt_left(
+                &mut self.endpoints[stay.endpoint as usize].sums,
+                stay,
+                now,
+                End::Answer(Answer::Status(status)),
+            );
             let Some(at) = self.response_arrives(&incoming, now) else {
                 return;
             };
@@ -392,7 +426,8 @@ impl World<'_> {
     fn start_service(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let Task { endpoint, arrived, .. } = self.tasks[task];
         let stay = self.stay(endpoint, arrived);
-        self.observe.service_started(stay, now);
+        self.observe
+            .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, now);
         self.advance(task, now, agenda);
     }
 
@@ -491,7 +526,8 @@ impl World<'_> {
         let row = &mut self.stations[endpoint as usize];
         // Under processor sharing the cores are what is busy.
         if !shared {
-            self.observe.busy(endpoint, row.busy, row.busy_since, now);
+            self.observe
+                .busy(&mut self.endpoints[endpoint as usize].sums, row.busy, row.busy_since, now);
         }
         row.busy_since = now;
     }
@@ -573,7 +609,12 @@ impl World<'_> {
                 self.unload(endpoint, now);
             }
         }
-        self.observe.attempt_left(stay, now, End::Answer(Answer::Cancelled));
+        self.observe.attempt_left(
+            &mut self.endpoints[stay.endpoint as usize].sums,
+            stay,
+            now,
+            End::Answer(Answer::Cancelled),
+        );
     }
 
     /// Stops a task, its branches and their calls, and gives its slots back.
@@ -653,8 +694,10 @@ impl World<'_> {
         self.tasks[task].holds_slot = false;
         self.free_task(task);
         if row.join == NIL && row.state != TaskState::Abandoned {
+            let stay = self.stay(row.endpoint, row.arrived);
+            let end = End::Answer(Answer::Reset);
             self.observe
-                .attempt_left(self.stay(row.endpoint, row.arrived), now, End::Answer(Answer::Reset));
+                .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, now, end);
             if tell {
                 self.reset(&row.incoming(), now, agenda);
             }
@@ -674,8 +717,10 @@ impl World<'_> {
             let row = self.tasks[task];
             let gone = row.state.is_under_way() || row.state == TaskState::Abandoned;
             if row.endpoint != NIL && !gone && row.join == NIL {
+                let stay = self.stay(row.endpoint, row.arrived);
+                let end = End::Answer(Answer::Cancelled);
                 self.observe
-                    .attempt_left(self.stay(row.endpoint, row.arrived), horizon, End::Answer(Answer::Cancelled));
+                    .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, horizon, end);
             }
         }
     }

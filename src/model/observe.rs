@@ -17,20 +17,26 @@ pub(crate) struct Observe {
     window_start: u64,
     window_length: u64,
     grid: Grid,
-    endpoints: Vec<EndpointSums>,
     endpoint_series: bool,
     pilot_bucket: u64,
 }
 
-/// The sums of one endpoint: one cache line.
+/// The sums of one endpoint. They lie in its row, so that a visit goes to one place in memory.
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(align(64))]
-struct EndpointSums {
+pub(crate) struct EndpointSums {
     queue_wait_nanos: u128,
     busy_nanos: u128,
     attempts: u64,
     failures: u64,
     served: u64,
+}
+
+impl EndpointSums {
+    /// Reads the sums; see [`crate::engine::World::touch`].
+    #[inline]
+    pub fn touch(&self) -> u64 {
+        self.attempts
+    }
 }
 
 /// One attempt's stay at an endpoint.
@@ -68,7 +74,6 @@ impl Observe {
             window_start: warmup.0,
             window_length: (plan.duration - warmup).0,
             grid: Grid::new(plan.duration, plan.interval),
-            endpoints: vec![EndpointSums::default(); plan.endpoints.len()],
             endpoint_series,
             pilot_bucket: if pilot {
                 plan.duration.0.div_ceil(PILOT_BUCKETS as u64).max(1)
@@ -89,7 +94,14 @@ impl Observe {
 
     /// Gives the result away, with what follows from what was recorded: the edge of a client is the client seen as a caller; a
     /// request over time is a latency or a failure; a service's attempts are those of its endpoints.
-    pub fn finish(mut self, plan: &Plan, digest: u64, events: u64, simulated: Time) -> RunResult {
+    pub fn finish(
+        mut self,
+        plan: &Plan,
+        endpoints: impl Iterator<Item = EndpointSums>,
+        digest: u64,
+        events: u64,
+        simulated: Time,
+    ) -> RunResult {
         let buckets = plan.duration.0.div_ceil(plan.interval.0) as usize;
         for client in &mut self.result.clients {
             for bucket in 0..buckets {
@@ -98,7 +110,7 @@ impl Observe {
                 client.requests_over_time.add_in(bucket, successes + failures);
             }
         }
-        for (sums, result) in self.endpoints.iter().zip(&mut self.result.endpoints) {
+        for (sums, result) in endpoints.zip(&mut self.result.endpoints) {
             result.attempts = sums.attempts;
             result.failures = sums.failures;
             result.served = sums.served;
@@ -216,7 +228,7 @@ impl Observe {
 
     /// An attempt reached an endpoint that is up.
     #[inline]
-    pub fn attempt_arrived(&mut self, stay: Stay) {
+    pub fn attempt_arrived(&mut self, sums: &mut EndpointSums, stay: Stay) {
         let service = &mut self.result.services[stay.service as usize];
         if self.endpoint_series {
             self.result.endpoints[stay.endpoint as usize]
@@ -227,27 +239,26 @@ impl Observe {
         }
         if stay.arrived.0.wrapping_sub(self.window_start) < self.window_length {
             service.attempts += 1;
-            self.endpoints[stay.endpoint as usize].attempts += 1;
+            sums.attempts += 1;
         }
     }
 
     /// An attempt's first service begins.
     #[inline]
-    pub fn service_started(&mut self, stay: Stay, start: Time) {
+    pub fn service_started(&mut self, sums: &mut EndpointSums, stay: Stay, start: Time) {
         if !self.measured(stay.arrived) {
             return;
         }
         let wait = start.since(stay.arrived).0;
         let service = &mut self.result.services[stay.service as usize];
         service.queue_wait.record(wait);
-        let endpoint = &mut self.endpoints[stay.endpoint as usize];
-        endpoint.served += 1;
-        endpoint.queue_wait_nanos += u128::from(wait);
+        sums.served += 1;
+        sums.queue_wait_nanos += u128::from(wait);
     }
 
     /// An attempt leaves an endpoint: answered at `now`, or killed, or left over (`end` says which).
     #[inline]
-    pub fn attempt_left(&mut self, stay: Stay, now: Time, end: End) {
+    pub fn attempt_left(&mut self, sums: &mut EndpointSums, stay: Stay, now: Time, end: End) {
         let overlap = self.overlap(stay.arrived, now);
         let measured = self.measured(stay.arrived);
         let service = &mut self.result.services[stay.service as usize];
@@ -262,18 +273,18 @@ impl Observe {
         service.failures_over_time.add_in(stay.bucket, 1);
         if measured {
             end.count(&mut service.failures);
-            self.endpoints[stay.endpoint as usize].failures += 1;
+            sums.failures += 1;
         }
     }
 
     /// An attempt whose stay is settled: served from `start` to `end` with a status.
     #[inline]
-    pub fn visited(&mut self, stay: Stay, start: Time, end: Time, status: u16) {
+    pub fn visited(&mut self, sums: &mut EndpointSums, stay: Stay, start: Time, end: Time, status: u16) {
         let inside = self.measured(stay.arrived) && end.0 <= self.window_start + self.window_length;
         if !inside || status >= 400 {
-            self.service_started(stay, start);
-            self.busy(stay.endpoint, 1, start, end);
-            return self.attempt_left(stay, end, End::Answer(Answer::Status(status)));
+            self.service_started(sums, stay, start);
+            self.busy(sums, 1, start, end);
+            return self.attempt_left(sums, stay, end, End::Answer(Answer::Status(status)));
         }
         let (wait, sojourn) = (start.since(stay.arrived).0, end.since(stay.arrived).0);
         let service = &mut self.result.services[stay.service as usize];
@@ -281,17 +292,16 @@ impl Observe {
         service.in_flight_nanos += u128::from(sojourn);
         service.in_flight_over_time.add_overlap_from(stay.bucket, stay.arrived, end);
         service.latency.record(sojourn);
-        let endpoint = &mut self.endpoints[stay.endpoint as usize];
-        endpoint.served += 1;
-        endpoint.queue_wait_nanos += u128::from(wait);
-        endpoint.busy_nanos += u128::from(end.since(start).0);
+        sums.served += 1;
+        sums.queue_wait_nanos += u128::from(wait);
+        sums.busy_nanos += u128::from(end.since(start).0);
     }
 
     /// `slots` slots (or cores) of an endpoint were busy from `from` to `to`.
     #[inline]
-    pub fn busy(&mut self, endpoint: u32, slots: u32, from: Time, to: Time) {
+    pub fn busy(&mut self, sums: &mut EndpointSums, slots: u32, from: Time, to: Time) {
         let overlap = self.overlap(from, to);
-        self.endpoints[endpoint as usize].busy_nanos += u128::from(overlap) * u128::from(slots);
+        sums.busy_nanos += u128::from(overlap) * u128::from(slots);
     }
 }
 

@@ -227,7 +227,12 @@ impl World<'_> {
         }
         let incoming: Incoming = self.tasks[task].incoming();
         let stay = self.stay(endpoint, arrived);
-        self.observe.attempt_left(stay, now, End::Answer(Answer::Status(status)));
+        self.observe.attempt_left(
+            &mut self.endpoints[stay.endpoint as usize].sums,
+            stay,
+            now,
+            End::Answer(Answer::Status(status)),
+        );
         self.release_slot(task, now, agenda);
         self.free_task(task);
         self.unload(endpoint, now);

@@ -85,7 +85,8 @@ impl World<'_> {
         let slowdown = self.endpoints[endpoint as usize].slowdown;
         let shared = &mut self.shared[endpoint as usize];
         let busy = cores.min(shared.jobs.len() as u32);
-        self.observe.busy(endpoint, busy, shared.clock_at, now);
+        self.observe
+            .busy(&mut self.endpoints[endpoint as usize].sums, busy, shared.clock_at, now);
         shared.settle(cores, slowdown, now);
         (shared, cores, slowdown)
     }

@@ -91,6 +91,12 @@ impl Timers {
         index as u32
     }
 
+    /// Reads the timers of a call; see [`crate::engine::World::touch`].
+    #[inline]
+    pub fn touch(&self, call: u32) -> u64 {
+        self.links.get(call as usize).map_or(0, |links| links[0].sequence.0)
+    }
+
     /// Starts a timer of `list` for a call; nothing for `NIL`.
     #[inline]
     pub fn start(&mut self, list: u32, call: u32, now: Time, agenda: &mut Agenda<Event>) {

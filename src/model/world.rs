@@ -299,6 +299,20 @@ impl engine::World for World<'_> {
     type Event = Event;
 
     #[inline]
+    fn touch(&self, event: Event) -> u64 {
+        match event {
+            Event::ResponseDelivered { call } => self.calls[call].wake.0 ^ self.timers.touch(call),
+            Event::RequestDelivered { task } => {
+                let row = &self.tasks[task];
+                let endpoint = &self.endpoints[row.endpoint as usize];
+                u64::from(endpoint.zone) ^ endpoint.sums.touch() ^ self.calls[row.call].wake.0
+            }
+            Event::WorkDone { task } => u64::from(self.tasks[task].call),
+            _ => 0,
+        }
+    }
+
+    #[inline]
     fn handle(&mut self, event: Event, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
         self.current = sequence;
         match event {
@@ -345,5 +359,6 @@ pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     world.count_unfinished();
     world.count_left_over();
     let simulated = world.last_completion.max(Time::ZERO + plan.duration);
-    world.observe.finish(plan, digest.finish(), events, simulated)
+    let sums = world.endpoints.iter().map(|endpoint| endpoint.sums);
+    world.observe.finish(plan, sums, digest.finish(), events, simulated)
 }

@@ -59,9 +59,6 @@ const ABSENT: [(&str, &[&str], &str); 7] = [
 /// Lines of a file, its tests left out, past which there is a second idea in it.
 const LINES_MAX: usize = 500;
 
-/// Longer files that were looked at and found to hold one.
-const LONG: [&str; 1] = ["model/endpoint.rs"];
-
 struct Source {
     /// Relative to `src`.
     path: String,
@@ -239,7 +236,7 @@ fn files_say_what_they_are_and_hold_one_idea() {
         );
         let lines = source.code.lines().count();
         assert!(
-            lines <= LINES_MAX || LONG.contains(&source.path.as_str()),
+            lines <= LINES_MAX,
             "{} has {lines} lines: look for the second idea in it",
             source.path
         );

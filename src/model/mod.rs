@@ -1,5 +1,6 @@
 //! The mesh world.
 
+mod abandon;
 mod call;
 mod caller;
 mod client;
@@ -15,6 +16,7 @@ pub mod result;
 mod table;
 mod task;
 mod timers;
+mod visit;
 mod world;
 
 pub use plan::Plan;

@@ -2,6 +2,7 @@
 
 use crate::engine::{Agenda, Sequence};
 use crate::model::call::End;
+use crate::model::endpoint::Condition;
 use crate::model::event::Event;
 use crate::model::plan::OnCancel;
 use crate::model::task::{Task, TaskState};
@@ -107,24 +108,39 @@ impl World<'_> {
         }
     }
 
-    /// Everything at an endpoint is lost; callers learn of it by a reset, or never.
-    pub(super) fn lose_everything(&mut self, endpoint: u32, tell: bool, now: Time, agenda: &mut Agenda<Event>) {
-        self.count_busy(endpoint, now);
-        self.lose_shared_work(endpoint, now);
-        self.endpoints[endpoint as usize].incarnation += 1;
-        let row = &mut self.stations[endpoint as usize];
-        row.busy = 0;
-        row.queued = 0;
-        row.head = NIL;
-        row.tail = NIL;
-        self.load[endpoint as usize] = 0;
-        let here = |task: &u32| self.tasks[*task].endpoint == endpoint && !self.tasks[*task].state.is_under_way();
-        let mut here: Vec<u32> = self.tasks.slots().filter(here).collect();
+    /// Everything at these endpoints (in ascending order) is lost; callers learn of it by a reset where the endpoint refuses, or
+    /// never.
+    pub(super) fn lose_everything(&mut self, endpoints: &[u32], now: Time, agenda: &mut Agenda<Event>) {
+        for &endpoint in endpoints {
+            self.count_busy(endpoint, now);
+            self.lose_shared_work(endpoint, now);
+            self.endpoints[endpoint as usize].incarnation += 1;
+            let row = &mut self.stations[endpoint as usize];
+            row.busy = 0;
+            row.queued = 0;
+            row.head = NIL;
+            row.tail = NIL;
+            self.load[endpoint as usize] = 0;
+        }
         // In an order that belongs to the attempts: where their rows lie must not matter.
-        here.sort_unstable_by_key(|&task| (self.tasks[task].arrived, self.tasks[task].id.0));
-        for task in here {
+        let mut there = self.tasks_at(endpoints, |state| !state.is_under_way());
+        there.sort_unstable_by_key(|&task| {
+            let row = &self.tasks[task];
+            (row.endpoint, row.arrived, row.id.0)
+        });
+        for task in there {
+            let tell = self.endpoints[self.tasks[task].endpoint as usize].condition == Condition::Refusing;
             self.lose(task, tell, now, agenda);
         }
+    }
+
+    /// The tasks at these endpoints (in ascending order) whose state is so.
+    pub(super) fn tasks_at(&self, endpoints: &[u32], is_wanted: impl Fn(TaskState) -> bool) -> Vec<u32> {
+        let wanted = |&task: &u32| {
+            let row = &self.tasks[task];
+            row.endpoint != NIL && is_wanted(row.state) && endpoints.binary_search(&row.endpoint).is_ok()
+        };
+        self.tasks.slots().filter(wanted).collect()
     }
 
     /// A task is lost with its endpoint.

@@ -54,16 +54,22 @@ impl World<'_> {
 
     /// Gives each target of a fault the condition that all active faults together make.
     fn apply(&mut self, fault: u32, now: Time, agenda: &mut Agenda<Event>) {
-        for target in 0..self.fault_targets[fault as usize].len() {
-            let endpoint = self.fault_targets[fault as usize][target];
+        let targets = self.fault_targets[fault as usize].clone();
+        let (mut lost, mut changed) = (Vec::new(), Vec::new());
+        for &endpoint in &targets {
             let (condition, slowdown, slow_add) = self.condition(endpoint);
             self.stations[endpoint as usize].slow_add = slow_add;
-            let was = std::mem::replace(&mut self.endpoints[endpoint as usize].condition, condition);
-            if was == Condition::Up && condition != Condition::Up {
-                self.lose_everything(endpoint, condition == Condition::Refusing, now, agenda);
+            let row = &mut self.endpoints[endpoint as usize];
+            if row.condition == Condition::Up && condition != Condition::Up {
+                lost.push(endpoint);
             }
-            self.set_slowdown(endpoint, slowdown, now, agenda);
+            row.condition = condition;
+            if row.slowdown != slowdown {
+                changed.push((endpoint, slowdown));
+            }
         }
+        self.lose_everything(&lost, now, agenda);
+        self.set_slowdowns(&changed, now, agenda);
     }
 
     /// What the active faults together make of an endpoint: refusing wins over hanging, factors multiply, the last addition counts.

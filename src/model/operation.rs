@@ -294,15 +294,18 @@ impl World<'_> {
         }
     }
 
-    /// Work in progress at an endpoint takes `ratio` times as long from now on.
-    pub(super) fn stretch_work(&mut self, endpoint: u32, ratio: f64, now: Time, agenda: &mut Agenda<Event>) {
-        let working = |task: &u32| self.tasks[*task].endpoint == endpoint && self.tasks[*task].state == TaskState::Working;
-        let mut working: Vec<u32> = self.tasks.slots().filter(working).collect();
+    /// Work in progress at each endpoint (in ascending order) takes its ratio times as long from now on.
+    pub(super) fn stretch_work(&mut self, ratios: &[(u32, f64)], now: Time, agenda: &mut Agenda<Event>) {
+        let endpoints: Vec<u32> = ratios.iter().map(|&(endpoint, _)| endpoint).collect();
+        let mut working = self.tasks_at(&endpoints, |state| state == TaskState::Working);
         // In the order of their old events: where the rows lie must not matter.
         working.sort_unstable_by_key(|&task| (self.tasks[task].work_end, self.tasks[task].wake));
         for task in working {
             let row = &mut self.tasks[task];
-            let left = Duration::from_nanos_f64(row.work_end.since(now).0 as f64 * ratio);
+            let at = endpoints
+                .binary_search(&row.endpoint)
+                .expect("only tasks at these endpoints were taken");
+            let left = Duration::from_nanos_f64(row.work_end.since(now).0 as f64 * ratios[at].1);
             row.work_end = now + left;
             row.wake = agenda.at(row.work_end, Event::WorkDone { task });
         }

@@ -157,19 +157,21 @@ impl World<'_> {
         self.services_of(endpoint).discipline == Discipline::ProcessorSharing
     }
 
-    /// An endpoint becomes slower or faster: `slowdown` holds from now on.
-    pub(super) fn set_slowdown(&mut self, endpoint: u32, slowdown: f64, now: Time, agenda: &mut Agenda<Event>) {
-        let old = self.endpoints[endpoint as usize].slowdown;
-        if old == slowdown {
-            return;
+    /// Endpoints (in ascending order) become slower or faster: these slowdowns hold from now on.
+    pub(super) fn set_slowdowns(&mut self, changed: &[(u32, f64)], now: Time, agenda: &mut Agenda<Event>) {
+        let mut ratios = Vec::with_capacity(changed.len());
+        for &(endpoint, slowdown) in changed {
+            let shares = self.shares(endpoint);
+            if shares {
+                self.shared(endpoint, now);
+            }
+            let old = std::mem::replace(&mut self.endpoints[endpoint as usize].slowdown, slowdown);
+            if shares {
+                self.arm_shared(endpoint, now, agenda);
+            } else {
+                ratios.push((endpoint, slowdown / old));
+            }
         }
-        if self.shares(endpoint) {
-            self.shared(endpoint, now);
-            self.endpoints[endpoint as usize].slowdown = slowdown;
-            self.arm_shared(endpoint, now, agenda);
-        } else {
-            self.endpoints[endpoint as usize].slowdown = slowdown;
-            self.stretch_work(endpoint, slowdown / old, now, agenda);
-        }
+        self.stretch_work(&ratios, now, agenda);
     }
 }

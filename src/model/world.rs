@@ -20,7 +20,7 @@ use crate::model::task::{Join, Task};
 use crate::model::timers::{Timer, Timers};
 use crate::model::visit::Lanes;
 use crate::model::{Elision, RunOptions};
-use crate::policy::Upstream;
+use crate::policy::{Upstream, balancer};
 use crate::random::{Key, Purpose, Rng, Streams};
 use crate::time::{Duration, Time};
 
@@ -121,9 +121,7 @@ impl<'p> World<'p> {
     fn new(plan: &'p Plan, options: RunOptions) -> World<'p> {
         let streams = Streams::new(options.seed, options.replication);
         let mut timers = Timers::new(options.elision);
-        let services: Vec<ServiceState> = (0..plan.services.len() as u32)
-            .map(|service| service_state(plan, service, &streams, options.elision))
-            .collect();
+        let services = service_states(plan, &streams, options.elision);
         let lanes = Lanes::new(plan.endpoints.len(), &services);
         let any_shared = plan
             .services
@@ -235,21 +233,35 @@ fn site_states(plan: &Plan, cluster_base: &[u32], timers: &mut Timers) -> Vec<Si
     states
 }
 
-fn service_state(plan: &Plan, index: u32, streams: &Streams, elision: Elision) -> ServiceState {
+fn service_states(plan: &Plan, streams: &Streams, elision: Elision) -> Vec<ServiceState> {
+    let leaves = leaves(plan);
+    let mut balancers = vec![Vec::new(); plan.services.len()];
+    for cluster in &plan.clusters {
+        balancers[cluster.service as usize].push(&cluster.config.balancer);
+    }
+    let state = |(index, balancers): (usize, &Vec<&balancer::Config>)| {
+        service_state(plan, index as u32, balancers, &leaves, (streams, elision))
+    };
+    balancers.iter().enumerate().map(state).collect()
+}
+
+fn service_state(
+    plan: &Plan,
+    index: u32,
+    balancers: &[&balancer::Config],
+    leaves: &[bool],
+    (streams, elision): (&Streams, Elision),
+) -> ServiceState {
     let service = &plan.services[index as usize];
-    let balancers = plan
-        .clusters
-        .iter()
-        .filter(|cluster| cluster.service == index)
-        .map(|cluster| &cluster.config.balancer);
-    let load_is_known = balancers.clone().any(|balancer| balancer.reads_server_load());
-    let observed = load_is_known || balancers.clone().any(|balancer| balancer.wants_idle_reports());
+    let load_is_known = balancers.iter().any(|balancer| balancer.reads_server_load());
+    let observed = load_is_known || balancers.iter().any(|balancer| balancer.wants_idle_reports());
+    let operations = service.first_operation as usize..(service.first_operation + service.operation_count) as usize;
     let could_settle_visits = !observed
         && service.discipline == Discipline::Fifo
         && service.queue_timeout == Duration::MAX
         && service.on_cancel == OnCancel::Continue
         && !is_struck(plan, index, service)
-        && operations(plan, service).iter().all(|operation| is_leaf(plan, operation));
+        && leaves[operations].iter().all(|&is_leaf| is_leaf);
     let could_fold_request_hop = could_settle_visits && service.concurrency == UNLIMITED;
     let on = elision == Elision::On;
     ServiceState {
@@ -268,10 +280,6 @@ fn service_state(plan: &Plan, index: u32, streams: &Streams, elision: Elision) -
     }
 }
 
-fn operations<'p>(plan: &'p Plan, service: &ServicePlan) -> &'p [OperationPlan] {
-    &plan.operations[service.first_operation as usize..][..service.operation_count as usize]
-}
-
 /// Whether any fault can strike an endpoint of a service.
 fn is_struck(plan: &Plan, index: u32, service: &ServicePlan) -> bool {
     let endpoints = service.first_endpoint..service.first_endpoint + service.endpoint_count;
@@ -281,19 +289,19 @@ fn is_struck(plan: &Plan, index: u32, service: &ServicePlan) -> bool {
     })
 }
 
-/// Whether an operation makes no call. Its instructions end where the next operation's begin.
-fn is_leaf(plan: &Plan, operation: &OperationPlan) -> bool {
-    let end = plan
-        .operations
-        .iter()
-        .map(|other| other.start)
-        .filter(|&start| start > operation.start)
-        .min();
-    let end = end.map_or(plan.program.len(), |end| end as usize);
-    let program = &plan.program[operation.start as usize..end];
-    !program
-        .iter()
-        .any(|instr| matches!(instr, Instr::Call { .. } | Instr::Parallel { .. }))
+/// Of each operation, whether it makes no call. Its instructions end where the next operation's begin.
+fn leaves(plan: &Plan) -> Vec<bool> {
+    let mut starts: Vec<u32> = plan.operations.iter().map(|operation| operation.start).collect();
+    starts.sort_unstable();
+    let is_leaf = |operation: &OperationPlan| {
+        let next = starts.partition_point(|&start| start <= operation.start);
+        let end = starts.get(next).map_or(plan.program.len(), |&end| end as usize);
+        let program = &plan.program[operation.start as usize..end];
+        !program
+            .iter()
+            .any(|instr| matches!(instr, Instr::Call { .. } | Instr::Parallel { .. }))
+    };
+    plan.operations.iter().map(is_leaf).collect()
 }
 
 impl engine::World for World<'_> {

@@ -117,7 +117,7 @@ impl World<'_> {
         let service = self.services_of(incoming.endpoint);
         if service.folds_request_hop {
             // Nothing at the endpoint depends on who comes first, so the visit is settled now.
-            return self.visit_unlimited(incoming, now, now + latency, agenda);
+            return self.visit_unlimited(incoming, (now, now + latency, at_once), agenda);
         }
         // Where the hop could be folded, the numbers of the visit are reserved as if it were.
         let could_fold = service.could_fold_request_hop;

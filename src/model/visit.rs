@@ -131,7 +131,12 @@ impl World<'_> {
 
     /// Settles a visit that arrives at `arrived` at an endpoint that serves everybody at once.
     #[inline]
-    pub(super) fn visit_unlimited(&mut self, incoming: &Incoming, now: Time, arrived: Time, agenda: &mut Agenda<Event>) {
+    pub(super) fn visit_unlimited(
+        &mut self,
+        incoming: &Incoming,
+        (now, arrived, at_once): (Time, Time, bool),
+        agenda: &mut Agenda<Event>,
+    ) {
         let sequence = agenda.reserve(3);
         if !self.within_horizon(arrived) {
             return;
@@ -151,7 +156,11 @@ impl World<'_> {
                     .response_arrives(incoming, arrived)
                     .expect("the attempt has just been sent");
                 let sequence = sequence.next().next();
-                return self.respond(incoming, status, answered, sequence, now, agenda);
+                if at_once {
+                    return self.respond(incoming, status, answered, sequence, now, agenda);
+                }
+                // Even a hop that took no time this once puts other events of this instant before the answer.
+                return self.answer_at(answered, incoming.call, status, sequence, agenda);
             }
             None => self.whole_work(incoming),
         };
@@ -200,11 +209,17 @@ impl World<'_> {
         let Some(at) = self.response_arrives(incoming, visit.end) else {
             return;
         };
-        let row = &mut self.calls[incoming.call];
-        row.status = visit.status;
-        row.wake = sequence;
         debug_assert!(at >= now);
-        agenda.at_reserved(at, sequence, Event::ResponseDelivered { call: incoming.call });
+        self.answer_at(at, incoming.call, visit.status, sequence, agenda);
+    }
+
+    /// An answer reaches its caller at `at`, under a reserved number.
+    #[inline]
+    fn answer_at(&mut self, at: Time, call: u32, status: u16, sequence: Sequence, agenda: &mut Agenda<Event>) {
+        let row = &mut self.calls[call];
+        row.status = status;
+        row.wake = sequence;
+        agenda.at_reserved(at, sequence, Event::ResponseDelivered { call });
     }
 
     /// A visit that the end of the run cuts off.

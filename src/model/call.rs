@@ -223,7 +223,7 @@ impl World<'_> {
         }
     }
 
-    /// The time by which something that takes `span` from `from` is over, in a run that ends at the horizon.
+    /// Whether a moment is still within the run.
     #[inline]
     pub(super) fn within_horizon(&self, time: Time) -> bool {
         time <= self.horizon

@@ -3,8 +3,8 @@
 //! The sequential generator is xoshiro256++ (Blackman and Vigna, TOMS 2021), whose values are fixed by its authors. A key is
 //! mixed by the finalizer "moremur" (Pelle Evensen's improvement of the SplitMix64 finalizer), a bijection of 64 bits.
 
+use rand::{Rng as _, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{Rng as _, SeedableRng};
 
 /// What a draw is for. The number is part of every key: changing it changes every result, so new purposes go at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,11 +119,11 @@ impl Rng {
         self.0.next_u64()
     }
 
-    /// Uniform in 0..n, by the remainder as the real proxies take it; the bias is below n / 2^64. `n` must not be 0.
+    /// Uniform in 0..n, with a bias below n / 2^64, as the real proxies' remainder has. `n` must not be 0.
     #[inline]
     pub fn below(&mut self, n: u64) -> u64 {
         debug_assert!(n > 0);
-        // The high half of the product is uniform too, and a multiplication is cheaper than a division.
+        // The high half of a product, not a remainder: a multiplication is cheaper than a division.
         ((u128::from(self.next_u64()) * u128::from(n)) >> 64) as u64
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use meshsim::policy::balancer::NAMES;
-use meshsim::policy::{Answer, CallInfo, Cluster, ClusterConfig, EndpointInfo, Outcome, Ticket, Upstream};
+use meshsim::policy::{Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointInfo, Outcome, Ticket, Upstream};
 use meshsim::random::Rng;
 use meshsim::replay::setup;
 use meshsim::time::{Duration, Time};
@@ -30,7 +30,7 @@ impl Caller {
         let config = ClusterConfig { balancer, retry: None };
         let upstream = Arc::new(Upstream::new(config, (0..endpoints).map(info).collect()));
         let mut caller = Caller {
-            cluster: Cluster::new(upstream, Rng::new(1), Time::ZERO),
+            cluster: Cluster::new(upstream, &CallerInfo::default(), Rng::new(1), Time::ZERO),
             keys: Rng::new(2),
             now: Time::ZERO,
             in_flight: VecDeque::new(),
@@ -46,8 +46,7 @@ impl Caller {
         self.now += Duration::from_micros(10);
         let call = CallInfo {
             hash: Some(self.keys.next_u64()),
-            attempt: 0,
-            server_load: &[],
+            ..CallInfo::default()
         };
         self.cluster.pick(&call, self.now).expect("there is an endpoint")
     }
@@ -60,6 +59,7 @@ impl Caller {
             answer: Answer::Status(200),
             latency: Duration::from_millis(1),
             attempts: 1,
+            load: None,
         };
         black_box(self.cluster.on_finished(oldest, &outcome, self.now));
         if self.cluster.active(oldest.endpoint) == 0 {

@@ -11,10 +11,10 @@ use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
-use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine};
+use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
 
 use crate::policy::retry::Denial;
-use crate::policy::{CallInfo, Cluster, ClusterConfig, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict};
+use crate::policy::{CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict};
 use crate::random::{Purpose, Streams};
 use crate::time::{Duration, Time};
 
@@ -102,8 +102,8 @@ struct Bench<W> {
     listed: BTreeMap<String, EndpointIndex>,
     // Endpoints that left the list with picks open, the oldest first.
     draining: BTreeMap<String, VecDeque<EndpointIndex>>,
-    // Attempts that granted retries will be, in the order in which they were granted.
-    owed: VecDeque<u32>,
+    // Granted retries, in the order in which they were granted.
+    owed: VecDeque<Attempt>,
 }
 
 /// What the bench knows of an endpoint.
@@ -117,8 +117,17 @@ struct Slot {
 /// Picks that wait for their `done`, all alike.
 struct Open {
     since: Time,
-    attempts: u32,
+    attempt: Attempt,
     count: u64,
+}
+
+/// An attempt of a call, the first if it is the default.
+#[derive(Clone, Default, PartialEq)]
+struct Attempt {
+    // From 0.
+    number: u32,
+    // Where earlier ones went; known only where retries are granted.
+    tried: Vec<EndpointIndex>,
 }
 
 impl<W: Write> Bench<W> {
@@ -126,7 +135,7 @@ impl<W: Write> Bench<W> {
         let rng = Streams::new(seed, 0).rng(Purpose::Policy, 0);
         let upstream = Arc::new(Upstream::new(config, Vec::new()));
         let mut bench = Bench {
-            cluster: Cluster::new(upstream, rng, Time::ZERO),
+            cluster: Cluster::new(upstream, &CallerInfo::default(), rng, Time::ZERO),
             output,
             seconds: 0.0,
             now: Time::ZERO,
@@ -153,8 +162,10 @@ impl<W: Write> Bench<W> {
             Line::Pick(pick) => self.pick(&pick)?,
             Line::Done(done) => self.done(&done)?,
             Line::Health(health) => self.health(&health)?,
-            // No policy here asks where its caller is, or for time to pass.
-            Line::Caller | Line::Tick => {}
+            Line::Probe(probe) => self.probe(&probe)?,
+            Line::Caller(caller) => self.cluster.on_caller(&caller.info()?),
+            // No policy here asks for time to pass.
+            Line::Tick => {}
         }
         Ok(())
     }
@@ -219,13 +230,22 @@ impl<W: Write> Bench<W> {
     }
 
     fn pick(&mut self, line: &PickLine) -> Result<(), Fault> {
-        let hash = line.hash();
+        let (hash, source) = (line.hash(), line.source());
         for _ in 0..line.count {
-            let attempt = line.attempt.or_else(|| self.owed.pop_front()).unwrap_or(0);
+            let mut attempt = match line.attempt {
+                Some(number) => Attempt {
+                    number,
+                    tried: Vec::new(),
+                },
+                None => self.owed.pop_front().unwrap_or_default(),
+            };
             let call = CallInfo {
                 hash,
-                attempt,
-                server_load: &[],
+                key: line.key.as_deref(),
+                source,
+                attempt: attempt.number,
+                tried: &attempt.tried,
+                ..CallInfo::default()
             };
             self.output.write_all(self.prefix.as_bytes())?;
             match self.cluster.pick_again(&call, line.attempt.unwrap_or(0), self.now) {
@@ -234,12 +254,19 @@ impl<W: Write> Bench<W> {
                     self.output.write_all(slot.quoted.as_bytes())?;
                     self.output.write_all(b"}\n")?;
                     if line.auto_done {
-                        self.finish(ticket, &line::success(attempt + 1));
+                        self.finish(ticket, &line::success(attempt.number + 1));
                     } else {
-                        slot.opened(self.now, attempt + 1);
+                        if self.cluster.upstream().config().retry.is_some() {
+                            attempt.tried.push(ticket.endpoint);
+                        }
+                        slot.opened(self.now, attempt);
                     }
                 }
                 Err(Refusal::NoEndpoint) => self.output.write_all(b"null}\n")?,
+            }
+            while let Some(endpoint) = self.cluster.next_probe() {
+                let quoted = &self.slots[endpoint.at()].quoted;
+                writeln!(self.output, "{{\"t\": {:?}, \"probe\": {quoted}}}", self.seconds)?;
             }
         }
         Ok(())
@@ -247,7 +274,7 @@ impl<W: Write> Bench<W> {
 
     fn done(&mut self, line: &DoneLine) -> Result<(), Fault> {
         let answer = line.answer()?;
-        let (endpoint, since, attempts) = self.close(&line.endpoint)?;
+        let (endpoint, since, attempt) = self.close(&line.endpoint)?;
         let latency = match line.latency {
             Some(seconds) if (0.0..=3e9).contains(&seconds) => Duration::from_secs_f64(seconds),
             Some(seconds) => return Err(format!("`latency` must be at least 0 seconds, not {seconds}").into()),
@@ -256,10 +283,11 @@ impl<W: Write> Bench<W> {
         let outcome = Outcome {
             answer,
             latency,
-            attempts,
+            attempts: attempt.number + 1,
+            load: line.load.as_ref().map(line::LoadLine::report).transpose()?,
         };
         let verdict = self.finish(Ticket { endpoint }, &outcome);
-        self.answer_failure(&outcome, verdict)
+        self.answer_failure(&outcome, attempt, verdict)
     }
 
     fn finish(&mut self, ticket: Ticket, outcome: &Outcome) -> Verdict {
@@ -270,12 +298,15 @@ impl<W: Write> Bench<W> {
         verdict
     }
 
-    fn answer_failure(&mut self, outcome: &Outcome, verdict: Verdict) -> Result<(), Fault> {
+    fn answer_failure(&mut self, outcome: &Outcome, attempt: Attempt, verdict: Verdict) -> Result<(), Fault> {
         let Some(retry) = &self.cluster.upstream().config().retry else {
             return Ok(());
         };
         if let Verdict::Retry { after } = verdict {
-            self.owed.push_back(outcome.attempts);
+            self.owed.push_back(Attempt {
+                number: attempt.number + 1,
+                ..attempt
+            });
             writeln!(self.output, "{{\"retry\": {:?}}}", after.as_secs_f64())?;
             return Ok(());
         }
@@ -289,7 +320,7 @@ impl<W: Write> Bench<W> {
     }
 
     /// The oldest open pick of an endpoint, which is closed now: where, since when, and which attempt of its call it is.
-    fn close(&mut self, id: &str) -> Result<(EndpointIndex, Time, u32), String> {
+    fn close(&mut self, id: &str) -> Result<(EndpointIndex, Time, Attempt), String> {
         let draining = self.draining.get(id).into_iter().flatten();
         let mut places = draining.chain(self.listed.get(id)).copied().peekable();
         if places.peek().is_none() {
@@ -300,7 +331,7 @@ impl<W: Write> Bench<W> {
             .find_map(|endpoint| {
                 slots[endpoint.at()]
                     .closed()
-                    .map(|(since, attempts)| (endpoint, since, attempts))
+                    .map(|(since, attempt)| (endpoint, since, attempt))
             })
             .ok_or_else(|| format!("endpoint `{id}` has no open pick that could be done"))
     }
@@ -313,6 +344,15 @@ impl<W: Write> Bench<W> {
         Ok(())
     }
 
+    fn probe(&mut self, line: &ProbeLine) -> Result<(), String> {
+        let report = line.load.report()?;
+        match self.listed.get(&line.endpoint) {
+            Some(&endpoint) => self.cluster.on_probed(endpoint, &report, self.now),
+            None => return Err(self.unknown_endpoint(&line.endpoint)),
+        }
+        Ok(())
+    }
+
     fn unknown_endpoint(&self, id: &str) -> String {
         let message = format!("endpoint `{id}` is not in the list");
         setup::suggest(message, id, self.listed.keys().map(String::as_str))
@@ -320,25 +360,24 @@ impl<W: Write> Bench<W> {
 }
 
 impl Slot {
-    fn opened(&mut self, since: Time, attempts: u32) {
+    fn opened(&mut self, since: Time, attempt: Attempt) {
         match self.open.back_mut() {
-            Some(last) if last.since == since && last.attempts == attempts => last.count += 1,
+            Some(last) if last.since == since && last.attempt == attempt => last.count += 1,
             _ => self.open.push_back(Open {
                 since,
-                attempts,
+                attempt,
                 count: 1,
             }),
         }
     }
 
-    fn closed(&mut self) -> Option<(Time, u32)> {
+    fn closed(&mut self) -> Option<(Time, Attempt)> {
         let first = self.open.front_mut()?;
         first.count -= 1;
-        let closed = (first.since, first.attempts);
         if first.count == 0 {
-            self.open.pop_front();
+            return self.open.pop_front().map(|open| (open.since, open.attempt));
         }
-        Some(closed)
+        Some((first.since, first.attempt.clone()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshsim::policy::balancer::{Config, NAMES};
 use meshsim::policy::candidates::Rules;
 use meshsim::policy::{
-    Answer, CallInfo, Cluster, ClusterConfig, EndpointIndex, EndpointInfo, Health, Outcome, Refusal, Ticket, Upstream,
+    Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointIndex, EndpointInfo, Health, Outcome, Refusal, Ticket, Upstream,
 };
 use meshsim::random::Rng;
 use meshsim::replay::setup;
@@ -45,7 +45,7 @@ impl Caller {
 
     fn of(upstream: &Arc<Upstream>, seed: u64) -> Caller {
         let mut caller = Caller {
-            cluster: Cluster::new(Arc::clone(upstream), Rng::new(seed), Time::ZERO),
+            cluster: Cluster::new(Arc::clone(upstream), &CallerInfo::default(), Rng::new(seed), Time::ZERO),
             now: Time::ZERO,
             keys: Rng::new(seed + 1000),
         };
@@ -71,8 +71,7 @@ impl Caller {
         self.now += Duration::from_millis(1);
         let call = CallInfo {
             hash: Some(self.keys.next_u64()),
-            attempt: 0,
-            server_load: &[],
+            ..CallInfo::default()
         };
         self.cluster.pick(&call, self.now)
     }
@@ -82,6 +81,7 @@ impl Caller {
             answer: Answer::Status(200),
             latency: Duration::from_millis(3),
             attempts: 1,
+            load: None,
         };
         self.cluster.on_finished(ticket, &outcome, self.now);
         if self.cluster.active(ticket.endpoint) == 0 {
@@ -234,7 +234,7 @@ fn when_all_are_unhealthy_envoy_panics_and_others_wait() {
                 let counts = caller.counts(4000, 3, 4);
                 assert!(counts.iter().all(|count| *count > 400), "{name}: {counts:?}");
             }
-            Rules::Ready => assert_eq!(caller.pick(), Err(Refusal::NoEndpoint), "{name}"),
+            Rules::Ready | Rules::Any => assert_eq!(caller.pick(), Err(Refusal::NoEndpoint), "{name}"),
         }
     }
 }
@@ -257,7 +257,7 @@ fn priorities_share_as_balancing_says() {
         let counts = caller.counts(20_000, 3, 8);
         let spilled = counts[4..].iter().sum::<usize>() as f64 / 20_000.0;
         let expected = match balancer(name).rules() {
-            Rules::Ready => 0.0,
+            Rules::Ready | Rules::Any => 0.0,
             Rules::Envoy | Rules::EnvoyHash => 0.3,
         };
         // Five standard deviations of a share of 20,000.

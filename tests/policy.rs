@@ -2,7 +2,18 @@
 //!
 //! Recordings are in `policy/<family>/<name>/*.json`: what to set, who the endpoints are, and whom the proxy picked.
 
+mod envoy;
+mod evidence;
+mod finagle;
+mod grpc;
+mod haproxy;
+mod kube_proxy;
+mod linkerd;
+mod nginx;
 mod replay;
+mod research;
+mod tower;
+mod traefik;
 mod vectors;
 
 use std::fs;
@@ -11,6 +22,22 @@ use std::path::{Path, PathBuf};
 use meshsim::policy::ClusterConfig;
 use meshsim::replay::{run, setup};
 use serde_json::{Value, json};
+
+use evidence::Evidence;
+
+/// What shows that the policies are the real ones, by family.
+const EVIDENCE: [&[Evidence]; 10] = [
+    envoy::EVIDENCE,
+    grpc::EVIDENCE,
+    linkerd::EVIDENCE,
+    tower::EVIDENCE,
+    finagle::EVIDENCE,
+    kube_proxy::EVIDENCE,
+    nginx::EVIDENCE,
+    haproxy::EVIDENCE,
+    traefik::EVIDENCE,
+    research::EVIDENCE,
+];
 
 fn data(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy").join(path)
@@ -182,5 +209,12 @@ fn levels_share_as_envoys_do() {
                 assert_eq!(found > 0.0, recorded > 0.0, "{message}");
             }
         }
+    }
+}
+
+#[test]
+fn all_evidence_holds() {
+    for evidence in EVIDENCE.iter().copied().flatten() {
+        println!("{}, {}: {}", evidence.policy, evidence.against, (evidence.check)());
     }
 }

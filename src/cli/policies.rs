@@ -4,7 +4,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
 use crate::cli::{self, Exit};
-use meshsim::policy::balancer::{ENTRIES, Entry};
+use meshsim::policy::balancer::{ENTRIES, Entry, known_name};
 use meshsim::replay::setup::unknown_policy;
 
 /// Lists the policies, or the options of one
@@ -21,7 +21,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let text = match &args.name {
         None => overview(),
-        Some(name) => match ENTRIES.iter().find(|entry| entry.name == name) {
+        Some(name) => match ENTRIES.iter().find(|entry| Some(entry.name) == known_name(name)) {
             Some(entry) => details(entry),
             None => {
                 eprintln!("error: {}", unknown_policy(name));

@@ -168,6 +168,7 @@ impl World<'_> {
             answer,
             latency: now.since(row.sent),
             attempts: u32::from(row.attempts),
+            load: None,
         };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
             self.cancel_task(call, now, agenda);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::plan::{ConnectionPlan, Owner};
 use crate::model::world::{NIL, World};
 use crate::policy::connection_pool::ConnectionPool;
-use crate::policy::{CallInfo, Cluster, EndpointIndex, Outcome, Ticket, Verdict};
+use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, Outcome, Ticket, Verdict};
 use crate::random::Purpose;
 use crate::time::Time;
 
@@ -57,7 +57,12 @@ impl World<'_> {
                 Some(ConnectionPool::new(protocol, idle_timeout, service.endpoint_count))
             }
         };
-        let cluster = Cluster::new(Arc::clone(&self.upstreams[cluster_plan as usize]), rng, now);
+        let cluster = Cluster::new(
+            Arc::clone(&self.upstreams[cluster_plan as usize]),
+            &CallerInfo::default(),
+            rng,
+            now,
+        );
         let index = self.callers.len() as u32;
         self.callers.push(Caller {
             cluster,
@@ -68,7 +73,7 @@ impl World<'_> {
             service: plan.service,
         });
         self.cluster_of[slot as usize] = index;
-        if plan.config.balancer.wants_idle_reports() {
+        if plan.config.balancer.wants().idle_reports {
             self.listen_for_idle(index, now);
         }
         index
@@ -103,6 +108,7 @@ impl World<'_> {
             hash: keyed.then_some(row.hash),
             attempt: u32::from(row.attempts) - 1,
             server_load,
+            ..CallInfo::default()
         };
         match caller.cluster.pick(&info, now) {
             Ok(ticket) => {

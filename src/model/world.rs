@@ -253,8 +253,8 @@ fn service_state(
     (streams, elision): (&Streams, Elision),
 ) -> ServiceState {
     let service = &plan.services[index as usize];
-    let load_is_known = balancers.iter().any(|balancer| balancer.reads_server_load());
-    let observed = load_is_known || balancers.iter().any(|balancer| balancer.wants_idle_reports());
+    let load_is_known = balancers.iter().any(|balancer| balancer.wants().server_load);
+    let observed = load_is_known || balancers.iter().any(|balancer| balancer.wants().idle_reports);
     let operations = service.first_operation as usize..(service.first_operation + service.operation_count) as usize;
     let could_settle_visits = !observed
         && service.discipline == Discipline::Fifo

@@ -20,8 +20,10 @@ pub enum Rules {
     Envoy,
     /// Envoy's hash policies: as above, but the request's hash chooses the level, and degraded endpoints are not used.
     EnvoyHash,
-    /// Only ready endpoints, of the first level that has any; no panic.
+    /// Only ready endpoints, of the first level that has any; no panic. A balancer that has nobody in it is asked about the next.
     Ready,
+    /// As [`Rules::Ready`], but endpoints are candidates whatever their health, which is the balancer's to weigh.
+    Any,
 }
 
 /// Which endpoints of a level a set holds.
@@ -92,6 +94,12 @@ impl<'a> CandidateSet<'a> {
         let standing = self.standing[endpoint.at()];
         let kind = self.number() % KINDS;
         usize::from(standing.level) == self.number() / KINDS && (kind == Kind::All as usize || standing.kind == Some(kind as u8))
+    }
+
+    /// The health of an endpoint of the list.
+    #[inline]
+    pub fn health(&self, endpoint: EndpointIndex) -> Health {
+        self.standing[endpoint.at()].health
     }
 
     /// A member, each with the same probability.
@@ -366,7 +374,7 @@ impl Candidates {
                 let available: Vec<_> = counts.iter().map(|&c| availability(c, OVERPROVISIONING_FACTOR)).collect();
                 distribute(&counts, &available, PANIC_THRESHOLD)
             }
-            Rules::Ready => self.first_ready(),
+            Rules::Ready | Rules::Any => self.first_ready(),
         };
         for (level, load) in self.levels.iter_mut().zip(loads) {
             level.load = load;
@@ -420,6 +428,18 @@ impl Candidates {
         (level * KINDS + kind as usize) as u32
     }
 
+    /// Whom to ask when nobody of `set` may have a call: the next level of families that go on level by level.
+    #[cold]
+    pub fn level_after(&self, set: CandidateSet<'_>) -> Option<CandidateSet<'_>> {
+        if !matches!(self.rules, Rules::Ready | Rules::Any) {
+            return None;
+        }
+        let next = set.number() / KINDS + 1;
+        (next..self.levels.len())
+            .map(|level| self.set((level * KINDS) as u32 + Kind::Healthy as u32))
+            .find(|set| !set.is_empty())
+    }
+
     /// The set of this number; empty where there is none.
     #[inline]
     pub fn set(&self, number: u32) -> CandidateSet<'_> {
@@ -452,7 +472,7 @@ impl Members {
 
 fn kind_of(rules: Rules, health: Health) -> Option<Kind> {
     match (health, rules) {
-        (Health::Healthy, _) | (Health::Degraded, Rules::Ready) => Some(Kind::Healthy),
+        (_, Rules::Any) | (Health::Healthy, _) | (Health::Degraded, Rules::Ready) => Some(Kind::Healthy),
         (Health::Degraded, _) => Some(Kind::Degraded),
         (Health::Unhealthy | Health::Excluded, _) => None,
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::policy::balancer::{Balancer, Hints};
 use crate::policy::candidates::{Candidates, Rules};
 use crate::policy::endpoints::Endpoints;
-use crate::policy::{CallInfo, ClusterConfig, EndpointIndex, EndpointInfo, Health, Outcome, Refusal, Ticket, Verdict};
+use crate::policy::{
+    CallInfo, CallerInfo, ClusterConfig, EndpointIndex, EndpointInfo, Health, LoadReport, Outcome, Refusal, Ticket, Verdict,
+};
 use crate::random::Rng;
 use crate::time::Time;
 
@@ -100,8 +102,9 @@ pub struct Cluster {
 
 impl Cluster {
     /// The view of a caller that knows all endpoints of `upstream`; `now` is when it learnt of them.
-    pub fn new(upstream: Arc<Upstream>, mut rng: Rng, now: Time) -> Cluster {
+    pub fn new(upstream: Arc<Upstream>, caller: &CallerInfo, mut rng: Rng, now: Time) -> Cluster {
         let mut balancer = upstream.prototype.clone();
+        balancer.on_caller(caller);
         balancer.start(&mut rng);
         for &endpoint in upstream.endpoints() {
             balancer.on_added(endpoint, now);
@@ -161,25 +164,22 @@ impl Cluster {
         } else {
             (0, candidates.choose(|| rng.next_u64()))
         };
-        let set = candidates.set(number.ok_or(Refusal::NoEndpoint)?);
-        if set.is_empty() {
-            return Err(Refusal::NoEndpoint);
-        }
+        let mut set = candidates.set(number.ok_or(Refusal::NoEndpoint)?);
         let endpoints = Endpoints {
             infos: &self.upstream.infos,
             weights: &self.upstream.weights,
             active: &self.active,
             active_total: self.active_total,
         };
-        let hints = Hints {
-            hash,
-            reselection,
-            server_load: call.server_load,
+        let hints = Hints { hash, reselection, call };
+        let endpoint = loop {
+            if !set.is_empty()
+                && let Some(endpoint) = self.balancer.pick(&endpoints, set, &hints, now, rng)
+            {
+                break endpoint;
+            }
+            set = candidates.level_after(set).ok_or(Refusal::NoEndpoint)?;
         };
-        let endpoint = self
-            .balancer
-            .pick(&endpoints, set, &hints, now, rng)
-            .ok_or(Refusal::NoEndpoint)?;
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
         self.balancer.on_started(endpoint, now);
@@ -205,6 +205,22 @@ impl Cluster {
     #[inline]
     pub fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
         self.balancer.on_idle(endpoint, now);
+    }
+
+    /// An endpoint to be asked for its load now, for balancers that probe; to be called after each pick until there is none.
+    #[inline]
+    pub fn next_probe(&mut self) -> Option<EndpointIndex> {
+        self.balancer.next_probe()
+    }
+
+    /// What an endpoint said when it was asked.
+    pub fn on_probed(&mut self, endpoint: EndpointIndex, report: &LoadReport, now: Time) {
+        self.balancer.on_probed(endpoint, report, now);
+    }
+
+    /// From now on this is what is known of the caller.
+    pub fn on_caller(&mut self, caller: &CallerInfo) {
+        self.balancer.on_caller(caller);
     }
 
     /// From now on this caller believes `health` of an endpoint of the list.

@@ -15,6 +15,9 @@ pub use candidates::CandidateSet;
 pub use cluster::{Cluster, Upstream};
 pub use endpoints::{EndpointIndex, EndpointInfo, Endpoints, Health, PRIORITY_MAX};
 
+use core::net::IpAddr;
+use std::sync::Arc;
+
 use crate::time::Duration;
 
 /// What a mesh does with calls to one upstream.
@@ -27,14 +30,64 @@ pub struct ClusterConfig {
 }
 
 /// What a policy may know of the call it places.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct CallInfo<'a> {
     /// The 64-bit hash of the request's key (XXH64 of its text, seed 0); `None`: it has none.
     pub hash: Option<u64>,
+    /// The key itself, for policies that want it (see [`balancer::Wants::key`]); `None`: it has none, or nobody knows it.
+    pub key: Option<&'a str>,
+    /// The client's address, for policies that want it; `None`: nobody knows it.
+    pub source: Option<IpAddr>,
     /// 0 for the first attempt, 1 for the first retry.
     pub attempt: u32,
+    /// Where earlier attempts of this call went, the oldest first; an endpoint may be there twice.
+    pub tried: &'a [EndpointIndex],
     /// Requests in the system at each endpoint, for policies that know the servers' own state; empty where nobody knows.
     pub server_load: &'a [u32],
+}
+
+/// Who picks: one of several callers of the same kind, in its zone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallerInfo {
+    /// Its number among its peers, from 0.
+    pub instance: u32,
+    /// How many peers there are, itself included; at least 1.
+    pub instances: u32,
+    /// Its zone; empty: unknown.
+    pub zone: String,
+    /// How many of the peers are in each zone; empty: unknown.
+    pub local_hosts: Arc<[(String, u32)]>,
+}
+
+impl Default for CallerInfo {
+    /// A caller on its own, somewhere.
+    fn default() -> CallerInfo {
+        CallerInfo {
+            instance: 0,
+            instances: 1,
+            zone: String::new(),
+            local_hosts: Arc::new([]),
+        }
+    }
+}
+
+/// What an endpoint says of itself, with an answer or when it is probed: an ORCA report and what research policies add.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LoadReport {
+    /// Requests per second that it serves.
+    pub rps_fractional: f64,
+    /// Errors per second among its answers.
+    pub eps: f64,
+    /// How busy the application says it is, 1 = fully; 0: it does not say.
+    pub application_utilization: f64,
+    /// How busy its processors are, 1 = fully; 0: it does not say.
+    pub cpu_utilization: f64,
+    /// Requests at the endpoint, served or waiting, without the one that is answered.
+    pub in_flight: u32,
+    /// What this request's service took, without waiting.
+    pub service_time: Duration,
+    /// The median latency of requests that lately arrived when about `in_flight` others were there.
+    pub latency: Duration,
 }
 
 /// Proof that an attempt was placed; given back when it ends.
@@ -77,6 +130,8 @@ pub struct Outcome {
     pub latency: Duration,
     /// Attempts of this call so far, this one included.
     pub attempts: u32,
+    /// What came with the answer, for policies that want it.
+    pub load: Option<LoadReport>,
 }
 
 /// What is to become of a call after an attempt.

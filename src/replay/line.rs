@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny};
 use xxhash_rust::xxh64::xxh64;
 
-use crate::policy::{self, Answer, EndpointInfo, Outcome, PRIORITY_MAX};
+use crate::policy::{self, Answer, CallerInfo, EndpointInfo, LoadReport, Outcome, PRIORITY_MAX};
 use crate::replay::setup::explain;
 use crate::time::Duration;
 
@@ -19,8 +19,9 @@ pub enum Line {
     Pick(PickLine),
     Done(DoneLine),
     Health(HealthLine),
+    Probe(ProbeLine),
     Tick,
-    Caller,
+    Caller(CallerLine),
 }
 
 /// What every line has. The others of its keys are read once it is known which may be there.
@@ -38,6 +39,7 @@ enum Op {
     Pick,
     Done,
     Health,
+    Probe,
     Tick,
     Caller,
 }
@@ -57,10 +59,8 @@ pub fn parse(text: &[u8]) -> Result<(Option<f64>, Line), String> {
             read::<TickLine>(text)?;
             Line::Tick
         }
-        Op::Caller => {
-            read::<CallerLine>(text)?;
-            Line::Caller
-        }
+        Op::Probe => Line::Probe(read(text)?),
+        Op::Caller => Line::Caller(read(text)?),
     };
     Ok((head.t, line))
 }
@@ -164,7 +164,8 @@ pub struct PickLine {
     _op: IgnoredAny,
     #[serde(default, rename = "t")]
     _t: IgnoredAny,
-    key: Option<String>,
+    /// The request's key.
+    pub key: Option<String>,
     hash: Option<Hash>,
     source: Option<String>,
     #[serde(default = "one")]
@@ -185,6 +186,13 @@ impl PickLine {
         let key = || self.key.as_deref().map(of);
         let source = || self.source.as_deref().map(|address| of(&without_port(address)));
         ready.or_else(key).or_else(source)
+    }
+
+    /// The client's address, with or without a port; a key that is an address stands for it.
+    pub fn source(&self) -> Option<IpAddr> {
+        let text = self.source.as_deref().or(self.key.as_deref())?;
+        let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
+        text.parse().or_else(|_| with_port()).ok()
     }
 }
 
@@ -232,9 +240,67 @@ pub struct DoneLine {
     /// Seconds; since its pick if absent.
     pub latency: Option<f64>,
     local_origin: Option<LocalOrigin>,
-    // An ORCA report, which no policy here reads.
-    #[serde(default, rename = "load")]
-    _load: IgnoredAny,
+    /// What the endpoint says of itself.
+    pub load: Option<LoadLine>,
+}
+
+/// What an endpoint says of itself: an ORCA report, and what research policies ask for.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoadLine {
+    #[serde(alias = "rps")]
+    rps_fractional: f64,
+    eps: f64,
+    application_utilization: f64,
+    #[serde(alias = "cpu")]
+    cpu_utilization: f64,
+    /// Other requests at the endpoint.
+    in_flight: u32,
+    /// Seconds.
+    service_time: f64,
+    /// Seconds.
+    latency: f64,
+}
+
+impl LoadLine {
+    /// As the policies see it.
+    pub fn report(&self) -> Result<LoadReport, String> {
+        let numbers = [
+            ("rps_fractional", self.rps_fractional),
+            ("eps", self.eps),
+            ("application_utilization", self.application_utilization),
+            ("cpu_utilization", self.cpu_utilization),
+            ("service_time", self.service_time),
+            ("latency", self.latency),
+        ];
+        for (name, value) in numbers {
+            if !(0.0..=3e9).contains(&value) {
+                return Err(format!("`{name}` of a load must be from 0 to 3e9, not {value}"));
+            }
+        }
+        Ok(LoadReport {
+            rps_fractional: self.rps_fractional,
+            eps: self.eps,
+            application_utilization: self.application_utilization,
+            cpu_utilization: self.cpu_utilization,
+            in_flight: self.in_flight,
+            service_time: Duration::from_secs_f64(self.service_time),
+            latency: Duration::from_secs_f64(self.latency),
+        })
+    }
+}
+
+/// An endpoint answers a probe.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeLine {
+    #[serde(rename = "op")]
+    _op: IgnoredAny,
+    #[serde(default, rename = "t")]
+    _t: IgnoredAny,
+    pub endpoint: String,
+    #[serde(default)]
+    pub load: LoadLine,
 }
 
 /// An end that the caller saw without an answer.
@@ -271,6 +337,7 @@ pub fn success(attempts: u32) -> Outcome {
         answer: Answer::Status(200),
         latency: Duration::ZERO,
         attempts,
+        load: None,
     }
 }
 
@@ -296,16 +363,39 @@ struct TickLine {
     _t: IgnoredAny,
 }
 
-/// Who picks: for zone-aware routing, which no policy here does.
+/// Who picks.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CallerLine {
+pub struct CallerLine {
     #[serde(rename = "op")]
     _op: IgnoredAny,
     #[serde(default, rename = "t")]
     _t: IgnoredAny,
-    #[serde(default, rename = "zone")]
-    _zone: Option<String>,
-    #[serde(default, rename = "local_hosts")]
-    _local_hosts: Option<BTreeMap<String, u32>>,
+    #[serde(default)]
+    zone: String,
+    #[serde(default)]
+    local_hosts: BTreeMap<String, u32>,
+    #[serde(default)]
+    instance: u32,
+    instances: Option<u32>,
+}
+
+impl CallerLine {
+    /// As the policies see it.
+    pub fn info(&self) -> Result<CallerInfo, String> {
+        let peers = self.local_hosts.values().sum::<u32>();
+        let instances = self.instances.unwrap_or(peers.max(self.instance + 1));
+        if self.instance >= instances {
+            return Err(format!(
+                "`instance` must be below `instances`, {instances}, not {}",
+                self.instance
+            ));
+        }
+        Ok(CallerInfo {
+            instance: self.instance,
+            instances,
+            zone: self.zone.clone(),
+            local_hosts: self.local_hosts.iter().map(|(zone, count)| (zone.clone(), *count)).collect(),
+        })
+    }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use crate::policy::balancer::{Config, NAMES};
+use crate::policy::balancer::{Config, NAMES, known_name};
 use crate::policy::{ClusterConfig, retry};
 use crate::time::Duration;
 
@@ -49,9 +49,9 @@ pub fn unknown_policy(name: &str) -> String {
 /// # Errors
 /// What is wrong with them, for the user.
 pub fn balancer(name: &str, settings: &[Setting]) -> Result<Config, String> {
-    if !NAMES.contains(&name) {
+    let Some(name) = known_name(name) else {
         return Err(unknown_policy(name));
-    }
+    };
     let mut options = Map::new();
     for setting in settings {
         set(&mut options, &setting.path, &setting.value)?;

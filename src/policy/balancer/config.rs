@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
-use crate::policy::balancer::{Config, ENTRIES, NAMES};
+use crate::policy::balancer::{ALIASES, Config, ENTRIES, NAMES};
 
 /// Where the options of a balancer come from once its name is known.
 pub(super) trait ReadOptions {
@@ -55,9 +55,18 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
+/// The registered name that `text` is, or is another name of.
+pub fn known_name(text: &str) -> Option<&'static str> {
+    let plain = text.replace('-', "_");
+    let plain = ALIASES
+        .iter()
+        .find(|(alias, _)| *alias == plain)
+        .map_or(plain.as_str(), |(_, name)| name);
+    NAMES.iter().find(|name| **name == plain).copied()
+}
+
 fn registered<E: Error>(text: &str) -> Result<Name, E> {
-    let name = NAMES.iter().find(|name| **name == text);
-    name.map(|name| Name(name)).ok_or_else(|| E::unknown_variant(text, NAMES))
+    known_name(text).map(Name).ok_or_else(|| E::unknown_variant(text, NAMES))
 }
 
 fn checked<E: Error>(name: Name, read: impl ReadOptions<Error = E>) -> Result<Config, E> {

@@ -6,13 +6,21 @@
 pub mod common;
 mod config;
 pub mod envoy;
+pub mod finagle;
+pub mod grpc;
+pub mod haproxy;
+pub mod kube_proxy;
 pub mod linkerd;
+pub mod nginx;
 pub mod research;
+pub mod tower;
+pub mod traefik;
 
+pub use config::known_name;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::policy::candidates::{CandidateSet, Rules};
-use crate::policy::{EndpointIndex, Endpoints, Outcome};
+use crate::policy::{CallInfo, CallerInfo, EndpointIndex, Endpoints, LoadReport, Outcome};
 use crate::random::Rng;
 use crate::time::Time;
 
@@ -26,13 +34,22 @@ pub trait Balance: Clone {
     const ABOUT: &'static str;
     /// Where the real one, or its description, is.
     const SOURCE: &'static str;
+    /// What it was checked against: what `tests/policy` shows, in one line.
+    const CHECKED: &'static str;
+    /// In what it is known to differ from the real one; empty: in nothing that a caller could see.
+    const DIFFERENCES: &'static str = "";
     /// How its family makes candidates of endpoints.
     const RULES: Rules;
     /// What it wants of a driver beside calls and their ends.
-    const WANTS: Wants = Wants::Nothing;
+    const WANTS: Wants = Wants::NOTHING;
 
     /// A prototype for an upstream whose set numbers are below `set_count` when a caller first sees it.
     fn new(options: &Self::Options, set_count: usize) -> Self;
+
+    /// Who it picks for; the first of all hooks.
+    fn on_caller(&mut self, caller: &CallerInfo) {
+        let _ = caller;
+    }
 
     /// A caller begins: the place for random state of its own.
     fn start(&mut self, rng: &mut Rng) {
@@ -50,6 +67,7 @@ pub trait Balance: Clone {
     }
 
     /// Chooses a member of `set`, which is not empty. The choice is counted in `endpoints.active` from the next call on.
+    /// `None`: nobody of this set may have it; under [`Rules::Ready`] and [`Rules::Any`] the next level is asked.
     fn pick(
         &mut self,
         endpoints: &Endpoints<'_>,
@@ -73,17 +91,42 @@ pub trait Balance: Clone {
     fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
         let _ = (endpoint, now);
     }
+
+    /// An endpoint to be asked for its load now; asked for after each pick until there is none.
+    fn next_probe(&mut self) -> Option<EndpointIndex> {
+        None
+    }
+
+    /// What `endpoint` said when it was asked.
+    fn on_probed(&mut self, endpoint: EndpointIndex, report: &LoadReport, now: Time) {
+        let _ = (endpoint, report, now);
+    }
 }
 
 /// What a driver may leave out for balancers that do not want it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    /// Nothing more.
-    Nothing,
-    /// [`CallInfo::server_load`](crate::policy::CallInfo::server_load).
-    ServerLoad,
+pub struct Wants {
+    /// [`CallInfo::key`] and [`CallInfo::source`].
+    pub key: bool,
+    /// [`CallInfo::server_load`].
+    pub server_load: bool,
     /// Calls of [`Cluster::on_idle`](crate::policy::Cluster::on_idle).
-    IdleReports,
+    pub idle_reports: bool,
+    /// [`Outcome::load`].
+    pub load_reports: bool,
+    /// Calls of [`Cluster::next_probe`](crate::policy::Cluster::next_probe) after each pick.
+    pub probes: bool,
+}
+
+impl Wants {
+    /// Nothing more.
+    pub const NOTHING: Wants = Wants {
+        key: false,
+        server_load: false,
+        idle_reports: false,
+        load_reports: false,
+        probes: false,
+    };
 }
 
 /// What a balancer may know of the call.
@@ -93,8 +136,8 @@ pub struct Hints<'a> {
     pub hash: u64,
     /// How many picks for this attempt have been rejected.
     pub reselection: u32,
-    /// Requests in the system at each endpoint; empty where nobody knows.
-    pub server_load: &'a [u32],
+    /// The call.
+    pub call: &'a CallInfo<'a>,
 }
 
 /// A registered balancer, for whoever lists them.
@@ -108,6 +151,10 @@ pub struct Entry {
     pub about: &'static str,
     /// Where the real one, or its description, is.
     pub source: &'static str,
+    /// What it was checked against.
+    pub checked: &'static str,
+    /// In what it is known to differ from the real one.
+    pub differences: &'static str,
     /// The JSON Schema of its options, with their texts and defaults.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -144,6 +191,8 @@ macro_rules! registry {
                 family: stringify!($family),
                 about: <$family::$name::Balancer as Balance>::ABOUT,
                 source: <$family::$name::Balancer as Balance>::SOURCE,
+                checked: <$family::$name::Balancer as Balance>::CHECKED,
+                differences: <$family::$name::Balancer as Balance>::DIFFERENCES,
                 schema: <$family::$name::Options as JsonSchema>::json_schema,
             },)*)*
         ];
@@ -208,6 +257,10 @@ macro_rules! registry {
 macro_rules! dispatch {
     ($($variant:ident)*) => {
         impl Balancer {
+            pub fn on_caller(&mut self, caller: &CallerInfo) {
+                match self { $(Balancer::$variant(balancer) => balancer.on_caller(caller),)* }
+            }
+
             pub fn start(&mut self, rng: &mut Rng) {
                 match self { $(Balancer::$variant(balancer) => balancer.start(rng),)* }
             }
@@ -246,6 +299,15 @@ macro_rules! dispatch {
             pub fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
                 match self { $(Balancer::$variant(balancer) => balancer.on_idle(endpoint, now),)* }
             }
+
+            #[inline]
+            pub fn next_probe(&mut self) -> Option<EndpointIndex> {
+                match self { $(Balancer::$variant(balancer) => balancer.next_probe(),)* }
+            }
+
+            pub fn on_probed(&mut self, endpoint: EndpointIndex, report: &LoadReport, now: Time) {
+                match self { $(Balancer::$variant(balancer) => balancer.on_probed(endpoint, report, now),)* }
+            }
         }
     };
 }
@@ -258,8 +320,22 @@ registry! {
         ring_hash: EnvoyRingHash,
         maglev: EnvoyMaglev,
     }
+    grpc {
+    }
     linkerd {
         peak_ewma: LinkerdPeakEwma,
+    }
+    tower {
+    }
+    finagle {
+    }
+    kube_proxy {
+    }
+    nginx {
+    }
+    haproxy {
+    }
+    traefik {
     }
     research {
         jsq: ResearchJsq,
@@ -267,14 +343,5 @@ registry! {
     }
 }
 
-impl Config {
-    /// Whether the balancer reads [`crate::policy::CallInfo::server_load`].
-    pub fn reads_server_load(&self) -> bool {
-        self.wants() == Wants::ServerLoad
-    }
-
-    /// Whether the balancer wants [`crate::policy::Cluster::on_idle`] to be called.
-    pub fn wants_idle_reports(&self) -> bool {
-        self.wants() == Wants::IdleReports
-    }
-}
+/// Other names that users may know a balancer by. Besides, `-` in a name is as good as `_`.
+pub const ALIASES: &[(&str, &str)] = &[];

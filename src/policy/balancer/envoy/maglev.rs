@@ -183,6 +183,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "A key sticks to an endpoint through an evenly filled table; without a key it is random";
     const SOURCE: &'static str = "envoyproxy/envoy source/extensions/load_balancing_policies/maglev/maglev_lb.cc";
+    const CHECKED: &'static str = "Recordings of Envoy 1.40; vectors of its Maglev test";
     const RULES: Rules = Rules::EnvoyHash;
 
     fn new(options: &Options, set_count: usize) -> Balancer {

@@ -41,8 +41,12 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "An endpoint that reported to be idle, else a random one";
     const SOURCE: &'static str = "Lu, Xie, Kliot, Geller, Larus and Greenberg, Performance Evaluation 68 (2011)";
+    const CHECKED: &'static str = "The order of queue lengths that theory gives";
     const RULES: Rules = Rules::Envoy;
-    const WANTS: Wants = Wants::IdleReports;
+    const WANTS: Wants = Wants {
+        idle_reports: true,
+        ..Wants::NOTHING
+    };
 
     fn new(_: &Options, _: usize) -> Balancer {
         Balancer::default()

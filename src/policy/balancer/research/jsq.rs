@@ -44,8 +44,12 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The shortest queue of all endpoints, or of d random ones; ties at random";
     const SOURCE: &'static str = "Winston 1977; Vvedenskaya, Dobrushin and Karpelevich 1996; Mitzenmacher 2001";
+    const CHECKED: &'static str = "Queue lengths that theory gives";
     const RULES: Rules = Rules::Envoy;
-    const WANTS: Wants = Wants::ServerLoad;
+    const WANTS: Wants = Wants {
+        server_load: true,
+        ..Wants::NOTHING
+    };
 
     fn new(options: &Options, _: usize) -> Balancer {
         Balancer {
@@ -63,8 +67,8 @@ impl Balance for Balancer {
         _: Time,
         rng: &mut Rng,
     ) -> Option<EndpointIndex> {
-        let known = !hints.server_load.is_empty();
-        let queues = if known { hints.server_load } else { endpoints.active };
+        let known = !hints.call.server_load.is_empty();
+        let queues = if known { hints.call.server_load } else { endpoints.active };
         if self.choices >= set.len() {
             return Some(least_of_set(set, queues, rng));
         }

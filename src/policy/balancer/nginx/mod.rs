@@ -1,0 +1,1 @@
+//! nginx's upstream methods, with the passive health checks that are part of them.

@@ -1,0 +1,1 @@
+//! The balancers of the tower crates, which Linkerd's proxy grew out of.

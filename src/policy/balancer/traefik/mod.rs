@@ -1,0 +1,1 @@
+//! Traefik's server balancers.

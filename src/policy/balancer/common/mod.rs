@@ -1,6 +1,8 @@
 //! Parts that several balancers are made of.
 
+pub mod bare_numbers;
 pub mod bounded_load;
+mod crc32;
 mod edf;
 pub mod hash;
 mod hash_policy;
@@ -14,6 +16,7 @@ mod tables;
 mod two_choices;
 mod weighted_hosts;
 
+pub use crc32::{Crc32, crc32};
 pub use edf::{Schedule, Schedules};
 pub use hash::HashFunction;
 pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};

@@ -358,6 +358,15 @@ registry! {
         least_time: NginxLeastTime,
     }
     haproxy {
+        roundrobin: HaproxyRoundrobin,
+        static_rr: HaproxyStaticRr,
+        leastconn: HaproxyLeastconn,
+        first: HaproxyFirst,
+        random: HaproxyRandom,
+        source: HaproxySource,
+        uri: HaproxyUri,
+        hdr: HaproxyHdr,
+        hash: HaproxyHash,
     }
     traefik {
     }

@@ -1,6 +1,6 @@
 //! nginx's `hash … consistent`: keys stick to servers on a ketama ring, and few move when servers come or go.
 
-use crate::policy::balancer::nginx::kept::Kept;
+use crate::policy::balancer::common::Kept;
 use crate::policy::balancer::nginx::options::server_options;
 use crate::policy::balancer::nginx::peers::{Peers, View};
 use crate::policy::balancer::nginx::points::Points;

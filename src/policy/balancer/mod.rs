@@ -369,6 +369,10 @@ registry! {
         hash: HaproxyHash,
     }
     traefik {
+        wrr: TraefikWrr,
+        p2c: TraefikP2c,
+        hrw: TraefikHrw,
+        least_time: TraefikLeastTime,
     }
     research {
         jsq: ResearchJsq,
@@ -377,4 +381,9 @@ registry! {
 }
 
 /// Other names that users may know a balancer by. Besides, `-` in a name is as good as `_`.
-pub const ALIASES: &[(&str, &str)] = &[];
+pub const ALIASES: &[(&str, &str)] = &[
+    ("nginx/ketama", "nginx/hash_consistent"),
+    ("nginx/random_two", "nginx/random_two_least_conn"),
+    ("haproxy/url_param", "haproxy/hash"),
+    ("traefik/leasttime", "traefik/least_time"),
+];

@@ -291,5 +291,8 @@ fn check_says_which_expectations_hold_and_ends_accordingly() {
     // A thing is not less than itself; and no three runs can tell an offered load of a half from a half.
     assert_eq!(code, Some(1));
     assert!(stdout.contains("    FAILS  ") && stdout.contains("undecided  "), "{stdout}");
-    assert!(folder.path().join("results/tiny/summary.json").exists(), "check writes what run writes");
+    assert!(
+        folder.path().join("results/tiny/summary.json").exists(),
+        "check writes what run writes"
+    );
 }

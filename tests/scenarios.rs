@@ -85,6 +85,21 @@ fn mixed_replies_finds_what_it_expects() {
 }
 
 #[test]
+fn power_of_two_finds_what_it_expects() {
+    expectations_hold("power-of-two.yaml");
+}
+
+#[test]
+fn quickstart_finds_what_it_expects() {
+    expectations_hold("quickstart.yaml");
+}
+
+#[test]
+fn tail_at_scale_finds_what_it_expects() {
+    expectations_hold("tail-at-scale.yaml");
+}
+
+#[test]
 fn quickstart_finds_that_balancers_with_feedback_avoid_the_slow_endpoint() {
     let summary = summary(&load("quickstart.yaml", &Overrides::default()));
     let share = |variant: &str| {

@@ -199,7 +199,8 @@ fn of_service(metric: Metric, service: &ServiceFold) -> Option<Vec<f64>> {
             let served: Vec<f64> = service.queue_wait.totals.iter().map(|&(_, count)| count).collect();
             ratios(&service.waited, &served)
         }
-        Metric::Imbalance => Some(service.imbalance.clone()),
+        Metric::LoadMax => Some(service.load_max.clone()),
+        Metric::Connections => Some(service.connections.clone()),
         other => of_latency(other, &service.latency),
     }
 }

@@ -113,13 +113,15 @@ pub enum Metric {
     /// The share of attempts that waited.
     Waited,
     /// Attempts at the busiest endpoint of a service by those at an average one.
-    Imbalance,
+    LoadMax,
+    /// Pairs of a caller and an endpoint of a service that had to do with each other.
+    Connections,
 }
 
 /// The quantiles there are.
 pub const QUANTILE_NAMES: [&str; 7] = ["p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99"];
 
-const NAMES: [(&str, Metric); 9] = [
+const NAMES: [(&str, Metric); 10] = [
     ("availability", Metric::Availability),
     ("mean", Metric::Mean),
     ("requests", Metric::Requests),
@@ -128,7 +130,8 @@ const NAMES: [(&str, Metric); 9] = [
     ("in_flight", Metric::InFlight),
     ("queue_wait", Metric::QueueWait),
     ("waited", Metric::Waited),
-    ("imbalance", Metric::Imbalance),
+    ("load_max", Metric::LoadMax),
+    ("connections", Metric::Connections),
 ];
 
 /// The names of all metrics.
@@ -162,9 +165,12 @@ impl Metric {
         match self {
             Metric::Availability | Metric::Mean | Metric::Quantile(_) | Metric::Requests => true,
             Metric::AttemptsPerRequest => kind != ScopeKind::Service,
-            Metric::Utilization | Metric::InFlight | Metric::QueueWait | Metric::Waited | Metric::Imbalance => {
-                kind == ScopeKind::Service
-            }
+            Metric::Utilization
+            | Metric::InFlight
+            | Metric::QueueWait
+            | Metric::Waited
+            | Metric::LoadMax
+            | Metric::Connections => kind == ScopeKind::Service,
         }
     }
 }

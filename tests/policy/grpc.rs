@@ -447,7 +447,7 @@ fn least_request_share() -> String {
         let script = list(&["a"]) + "{\"op\": \"pick\"}\n" + &list(&["a", "b"]) + &pick(picks);
         let picked = letters("grpc/least_request", &json!({"choiceCount": choices}), 3, &script);
         let busy = picked[1..].matches('a').count() as f64 / picks as f64;
-        let share = 0.5_f64.powi(counted);
+        let share = meshsim::math::pow(0.5, f64::from(counted));
         let deviations = (busy - share).abs() / (share * (1.0 - share) / picks as f64).sqrt();
         assert!(deviations < 5.0, "{choices} choices: {busy}");
         shown.push(format!("{choices}: {busy:.5}"));

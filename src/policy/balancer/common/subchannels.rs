@@ -262,7 +262,7 @@ mod tests {
             subchannels.on_finished(ENDPOINT, Answer::ConnectFailure, now);
             assert!(subchannels.has_failed(ENDPOINT), "{failure}");
             let pause = subchannels.due.since(now).as_secs_f64();
-            let mean = 1.6_f64.powi(failure).min(120.0);
+            let mean = math::pow(1.6, f64::from(failure)).min(120.0);
             let jitter = if failure == 0 { 0.0 } else { 0.2 };
             assert!(
                 (mean * (1.0 - jitter)..=mean * (1.0 + jitter) + 1e-9).contains(&pause),

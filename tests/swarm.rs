@@ -81,7 +81,11 @@ impl Builder {
             warmup: Warmup::Fixed(Duration::ZERO),
             drain: Duration::from_millis(150),
             interval: Plan::series_interval(duration),
-            network: NetworkPlan { zones, links },
+            network: NetworkPlan {
+                zones,
+                zone_names: (0..zones).map(|zone| format!("z{zone}")).collect(),
+                links,
+            },
             services: vec![],
             endpoints: vec![],
             operations: vec![],

@@ -132,6 +132,7 @@ fn plan(endpoints: u32) -> Plan {
         interval: Duration::from_secs(1),
         network: NetworkPlan {
             zones: 1,
+            zone_names: vec![String::new()],
             links: Vec::new(),
         },
         services: vec![service(0, 2, UNLIMITED, 0), service(2, endpoints, 8, 1)],

@@ -4,6 +4,7 @@
 
 use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
+use crate::model::key::RequestKey;
 use crate::model::result::Failures;
 use crate::model::timers::Timer;
 use crate::model::world::{NIL, World};
@@ -17,8 +18,8 @@ use crate::time::Time;
 pub(crate) struct Call {
     /// All its draws follow from this.
     pub id: Key,
-    /// The hash of the request's key; 0 with [`Call::keyed`] false: it has none.
-    pub hash: u64,
+    /// The request's key.
+    pub key: RequestKey,
     /// When it was opened (for a client's request: when the client intended to send it).
     pub start: Time,
     /// When the present attempt was sent.
@@ -85,7 +86,7 @@ impl World<'_> {
         &mut self,
         site: u32,
         caller: u32,
-        (id, hash): (Key, u64),
+        (id, key): (Key, RequestKey),
         parent: u32,
         now: Time,
         agenda: &mut Agenda<Event>,
@@ -93,7 +94,7 @@ impl World<'_> {
         let cluster = self.cluster(site, caller, now);
         let call = self.calls.insert(Call {
             id,
-            hash,
+            key,
             start: now,
             sent: now,
             wake: Sequence::NONE,
@@ -127,7 +128,7 @@ impl World<'_> {
         if state.client == NIL {
             self.observe.attempt_started(state.edge, row.start);
         }
-        if !self.pick(call, now) {
+        if !self.pick(call, now, agenda) {
             self.complete(call, End::NoEndpoint, now, agenda);
             return;
         }
@@ -168,12 +169,15 @@ impl World<'_> {
             answer,
             latency: now.since(row.sent),
             attempts: u32::from(row.attempts),
-            load: None,
+            load: self.load_report(call, answer),
         };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
             self.cancel_task(call, now, agenda);
         }
         let verdict = self.report(call, &outcome, now);
+        if matches!(verdict, Verdict::Retry { .. }) {
+            self.remember_tried(call);
+        }
         let row = &mut self.calls[call];
         row.endpoint = NIL;
         row.wake = Sequence::NONE;

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::engine::Agenda;
+use crate::model::event::Event;
+use crate::model::key::{self, TextRoom};
 use crate::model::plan::{ConnectionPlan, Owner};
 use crate::model::world::{NIL, World};
+use crate::policy::balancer::Wants;
 use crate::policy::connection_pool::ConnectionPool;
 use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, Outcome, Ticket, Verdict};
 use crate::random::Purpose;
@@ -16,6 +20,12 @@ pub(crate) struct Caller {
     pub cluster: Cluster,
     /// Its connections, where they cost anything.
     pub connections: Option<ConnectionPool>,
+    /// What its balancer wants to know.
+    pub wants: Wants,
+    /// A number of its own, which its address is made of.
+    pub number: u32,
+    /// Probes sent so far.
+    pub probes: u64,
     /// The caller's zone.
     pub zone: u32,
     /// The first endpoint of the upstream in the plan's table.
@@ -57,16 +67,19 @@ impl World<'_> {
                 Some(ConnectionPool::new(protocol, idle_timeout, service.endpoint_count))
             }
         };
-        let cluster = Cluster::new(
-            Arc::clone(&self.upstreams[cluster_plan as usize]),
-            &CallerInfo::default(),
-            rng,
-            now,
-        );
+        let info = CallerInfo {
+            instance: caller,
+            zone: self.plan.network.zone_names[zone as usize].clone(),
+            ..self.peers(cluster_plan)
+        };
+        let cluster = Cluster::new(Arc::clone(&self.upstreams[cluster_plan as usize]), &info, rng, now);
         let index = self.callers.len() as u32;
         self.callers.push(Caller {
             cluster,
             connections,
+            wants: plan.config.balancer.wants(),
+            number: slot,
+            probes: 0,
             zone,
             first_endpoint: service.first_endpoint,
             endpoint_count: service.endpoint_count,
@@ -77,6 +90,33 @@ impl World<'_> {
             self.listen_for_idle(index, now);
         }
         index
+    }
+
+    /// What all callers of a cluster's owner have in common.
+    fn peers(&mut self, cluster_plan: u32) -> CallerInfo {
+        let plan = &self.plan;
+        let zones: Vec<u32> = match plan.clusters[cluster_plan as usize].owner {
+            _ if self.peers[cluster_plan as usize].is_some() => Vec::new(),
+            Owner::Client(client) => plan.clients[client as usize].caller_zones.clone(),
+            Owner::Service(service) => {
+                let service = &plan.services[service as usize];
+                let endpoints = &plan.endpoints[service.first_endpoint as usize..][..service.endpoint_count as usize];
+                endpoints.iter().map(|endpoint| endpoint.zone).collect()
+            }
+        };
+        let counted = || {
+            let names = plan.network.zone_names.iter().zip(0..);
+            let count = |zone| zones.iter().filter(|&&other| other == zone).count() as u32;
+            CallerInfo {
+                instances: zones.len() as u32,
+                local_hosts: names
+                    .map(|(name, zone)| (name.clone(), count(zone)))
+                    .filter(|zone| zone.1 > 0)
+                    .collect(),
+                ..CallerInfo::default()
+            }
+        };
+        self.peers[cluster_plan as usize].get_or_insert_with(counted).clone()
     }
 
     /// A caller begins to keep a list of idle endpoints. The first one hears of all that are idle already.
@@ -95,31 +135,53 @@ impl World<'_> {
 
     /// Asks the policy for an endpoint; false if there is none.
     #[inline]
-    pub(super) fn pick(&mut self, call: u32, now: Time) -> bool {
+    pub(super) fn pick(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) -> bool {
         let row = &mut self.calls[call];
         let caller = &mut self.callers[row.cluster as usize];
+        let key = row.key;
+        let keys = self.plan.clients.get(key.client as usize).map(|client| &client.keys);
+        let mut room = TextRoom::default();
         let server_load = if self.services[caller.service as usize].load_is_known {
             &self.load[caller.first_endpoint as usize..(caller.first_endpoint + caller.endpoint_count) as usize]
         } else {
             &[]
         };
-        let keyed = self.sites[row.site as usize].keyed;
-        let info = CallInfo {
-            hash: keyed.then_some(row.hash),
+        let mut info = CallInfo {
+            hash: keys.and_then(|keys| keys.hash(key.number)),
             attempt: u32::from(row.attempts) - 1,
+            tried: if row.attempts > 1 { &self.tried[call as usize] } else { &[] },
             server_load,
             ..CallInfo::default()
         };
-        match caller.cluster.pick(&info, now) {
-            Ok(ticket) => {
-                row.endpoint = ticket.endpoint.0;
-                true
-            }
-            Err(_) => {
-                row.endpoint = NIL;
-                false
-            }
+        if caller.wants.key {
+            info.key = keys.and_then(|keys| keys.text(key.number, &mut room));
+            info.source = Some(match keys {
+                Some(_) => key::address_of_key(key),
+                None => key::address_of_caller(caller.number),
+            });
         }
+        match caller.cluster.pick(&info, now) {
+            Ok(ticket) => row.endpoint = ticket.endpoint.0,
+            Err(_) => row.endpoint = NIL,
+        }
+        let picked = row.endpoint != NIL;
+        if caller.wants.probes {
+            self.send_probes(self.calls[call].cluster, now, agenda);
+        }
+        picked
+    }
+
+    /// Remembers where a call has been, for its next attempt.
+    pub(super) fn remember_tried(&mut self, call: u32) {
+        let row = &self.calls[call];
+        if self.tried.len() <= call as usize {
+            self.tried.resize_with(call as usize + 1, Vec::new);
+        }
+        let tried = &mut self.tried[call as usize];
+        if row.attempts == 1 {
+            tried.clear();
+        }
+        tried.push(EndpointIndex(row.endpoint));
     }
 
     /// Tells the policy how an attempt ended.

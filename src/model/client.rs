@@ -3,7 +3,7 @@
 use crate::engine::Agenda;
 use crate::model::call::End;
 use crate::model::event::Event;
-use crate::model::plan::{KeyPlan, Load};
+use crate::model::plan::Load;
 use crate::model::world::{NIL, World};
 use crate::random::{Arrival, Key, Purpose, Rng};
 use crate::time::{Duration, Time};
@@ -97,8 +97,8 @@ impl World<'_> {
             // A user stays with one proxy.
             user => (u64::from(user - self.clients[client as usize].first_user) % callers) as u32,
         };
-        let hash = hash_of(&plan.keys, id);
-        let call = self.open_call(plan.site, caller, (id, hash), user, now, agenda);
+        let key = plan.keys.draw(client, id);
+        let call = self.open_call(plan.site, caller, (id, key), user, now, agenda);
         self.start_attempt(call, now, agenda);
     }
 
@@ -149,25 +149,6 @@ impl World<'_> {
         self.last_completion = now;
         if user != NIL {
             self.think(user, now == start, now, agenda);
-        }
-    }
-}
-
-/// The hash of the key of request `id`; 0 where requests have none.
-#[inline]
-fn hash_of(keys: &KeyPlan, id: Key) -> u64 {
-    let draw = || id.with((Purpose::HashKey as u64) << 32);
-    match keys {
-        KeyPlan::None => 0,
-        KeyPlan::Fixed(hash) => *hash,
-        KeyPlan::Uniform { hashes } => {
-            let index = (u128::from(draw().draws().next_u64()) * hashes.len() as u128) >> 64;
-            hashes[index as usize]
-        }
-        KeyPlan::Zipf { hashes, cumulative } => {
-            let unit = draw().unit();
-            let index = cumulative.partition_point(|&share| share < unit);
-            hashes[index.min(hashes.len() - 1)]
         }
     }
 }

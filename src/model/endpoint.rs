@@ -143,6 +143,7 @@ impl World<'_> {
 
     /// Answers an attempt that is not served.
     pub(super) fn turn_away(&mut self, incoming: &Incoming, stay: Stay, status: u16, now: Time, agenda: &mut Agenda<Event>) {
+        self.meter_turned_away(incoming.endpoint, now);
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,
@@ -195,6 +196,7 @@ impl World<'_> {
             self.tasks[task].wake = agenda.reserve(2);
         }
         self.load[incoming.endpoint as usize] += 1;
+        self.meter_arrived(task, now);
         if self.stations[incoming.endpoint as usize].busy < plan.concurrency {
             self.take_slot(task, now);
             self.start_service(task, now, agenda);
@@ -212,6 +214,7 @@ impl World<'_> {
         let stay = self.stay(endpoint, arrived);
         self.observe
             .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, now);
+        self.meter_started(task, now);
         self.advance(task, now, agenda);
     }
 
@@ -308,12 +311,13 @@ impl World<'_> {
     pub(super) fn count_busy(&mut self, endpoint: u32, now: Time) {
         let shared = self.services_of(endpoint).discipline == Discipline::ProcessorSharing;
         let row = &mut self.stations[endpoint as usize];
+        let (busy, since) = (row.busy, std::mem::replace(&mut row.busy_since, now));
         // Under processor sharing the cores are what is busy.
         if !shared {
             self.observe
-                .busy(&mut self.endpoints[endpoint as usize].sums, row.busy, row.busy_since, now);
+                .busy(&mut self.endpoints[endpoint as usize].sums, busy, since, now);
+            self.meter_busy(endpoint, busy, since, now);
         }
-        row.busy_since = now;
     }
 
     /// The event of a task that has waited too long.

@@ -29,6 +29,10 @@ pub(crate) enum Event {
     AttemptTimeout { call: u32 },
     /// An endpoint learns that a caller gave up.
     CancelDelivered { cancel: u32 },
+    /// A probe reaches its endpoint.
+    ProbeDelivered { probe: u32 },
+    /// The answer to a probe reaches the caller.
+    ProbeAnswered { probe: u32 },
     /// A fault begins.
     FaultBegins { fault: u32 },
     /// A fault ends.
@@ -55,6 +59,8 @@ impl engine::Event for Event {
             Event::CancelDelivered { cancel } => (12, cancel),
             Event::FaultBegins { fault } => (13, fault),
             Event::FaultEnds { fault } => (14, fault),
+            Event::ProbeDelivered { probe } => (15, probe),
+            Event::ProbeAnswered { probe } => (16, probe),
         };
         (kind << 32) | u64::from(index)
     }

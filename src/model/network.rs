@@ -111,6 +111,16 @@ impl World<'_> {
         self.travel(&incoming, latency, at_once, now, agenda);
     }
 
+    /// How long a small packet takes between two zones: `Hop::Request` there, `Hop::Response` back.
+    pub(super) fn hop_latency(&self, id: Key, from: u32, to: u32, hop: Hop) -> Duration {
+        let link = (from * self.plan.network.zones + to) as usize;
+        let link = match hop {
+            Hop::Response | Hop::SynAck => self.links[link].back as usize,
+            Hop::Request | Hop::Syn | Hop::Cancel => link,
+        };
+        self.links[link].latency(id, hop, 0.0)
+    }
+
     /// A request is on its way for `latency`; `at_once`: there is no way.
     #[inline]
     fn travel(&mut self, incoming: &Incoming, latency: Duration, at_once: bool, now: Time, agenda: &mut Agenda<Event>) {

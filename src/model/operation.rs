@@ -7,6 +7,7 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::call::End;
 use crate::model::endpoint::Incoming;
 use crate::model::event::Event;
+use crate::model::key::RequestKey;
 use crate::model::plan::{Discipline, Instr, OnError, Threading};
 use crate::model::task::{Join, Task, TaskState};
 use crate::model::world::{NIL, World};
@@ -143,9 +144,9 @@ impl World<'_> {
                 self.pause(task, now, agenda);
                 let step = u64::from(pc - self.operation_start(site));
                 let first = self.plan.services[self.endpoints[endpoint as usize].service as usize].first_endpoint;
-                let hash = self.tasks_hash(task);
+                let key = self.request_key(task);
                 let id = id.with(((Purpose::Request as u64) << 32) | step);
-                let call = self.open_call(called, endpoint - first, (id, hash), task, now, agenda);
+                let call = self.open_call(called, endpoint - first, (id, key), task, now, agenda);
                 self.tasks[task].state = TaskState::Calling;
                 self.tasks[task].waits_for = call;
                 self.start_attempt(call, now, agenda);
@@ -159,13 +160,13 @@ impl World<'_> {
     }
 
     /// The key of the request that a task serves. A task nobody waits for calls on without one.
-    fn tasks_hash(&self, task: u32) -> u64 {
+    fn request_key(&self, task: u32) -> RequestKey {
         let row = &self.tasks[task];
         let call = &self.calls[row.call];
         if call.generation == row.generation {
-            call.hash
+            call.key
         } else {
-            row.id.0
+            RequestKey::NONE
         }
     }
 
@@ -234,8 +235,11 @@ impl World<'_> {
             End::Answer(Answer::Status(status)),
         );
         self.release_slot(task, now, agenda);
-        self.free_task(task);
         self.unload(endpoint, now);
+        if self.services_of(endpoint).meter_base != NIL {
+            self.meter_served(task, now);
+        }
+        self.free_task(task);
         let Some(at) = self.response_arrives(&incoming, now) else {
             return;
         };

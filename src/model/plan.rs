@@ -78,6 +78,8 @@ pub enum Warmup {
 pub struct NetworkPlan {
     /// How many zones there are.
     pub zones: u32,
+    /// What discovery calls each zone.
+    pub zone_names: Vec<String>,
     /// The link from zone `a` to zone `b` is `links[a * zones + b]`.
     pub links: Vec<LinkPlan>,
 }
@@ -373,13 +375,18 @@ pub enum Load {
     },
 }
 
-/// What key a request carries; key `k` is the text `key-k`.
+/// What key a request carries; of several, key `k` is the text `key-k`.
 #[derive(Clone, Debug)]
 pub enum KeyPlan {
     /// None.
     None,
-    /// Always this hash.
-    Fixed(u64),
+    /// Always the same.
+    Fixed {
+        /// Its text.
+        text: Arc<str>,
+        /// The hash of it.
+        hash: u64,
+    },
     /// Key `k` of `hashes` with equal shares.
     Uniform {
         /// The hash of each key.

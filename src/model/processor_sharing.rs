@@ -83,10 +83,13 @@ impl World<'_> {
         let service = self.endpoints[endpoint as usize].service;
         let cores = self.plan.services[service as usize].cores;
         let slowdown = self.endpoints[endpoint as usize].slowdown;
-        let shared = &mut self.shared[endpoint as usize];
+        let shared = &self.shared[endpoint as usize];
         let busy = cores.min(shared.jobs.len() as u32);
+        let since = shared.clock_at;
         self.observe
-            .busy(&mut self.endpoints[endpoint as usize].sums, busy, shared.clock_at, now);
+            .busy(&mut self.endpoints[endpoint as usize].sums, busy, since, now);
+        self.meter_busy(endpoint, busy, since, now);
+        let shared = &mut self.shared[endpoint as usize];
         shared.settle(cores, slowdown, now);
         (shared, cores, slowdown)
     }

@@ -8,11 +8,13 @@ use crate::model::caller::Caller;
 use crate::model::client::{Client, User};
 use crate::model::endpoint::{Endpoint, Station};
 use crate::model::event::Event;
+use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
 use crate::model::plan::{
-    Discipline, Instr, KeyPlan, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
+    Discipline, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
 };
+use crate::model::probe::Probe;
 use crate::model::processor_sharing::Shared;
 use crate::model::result::RunResult;
 use crate::model::table::Table;
@@ -20,7 +22,7 @@ use crate::model::task::{Join, Task};
 use crate::model::timers::{Timer, Timers};
 use crate::model::visit::Lanes;
 use crate::model::{Elision, RunOptions};
-use crate::policy::{Upstream, balancer};
+use crate::policy::{CallerInfo, EndpointIndex, Upstream, balancer};
 use crate::random::{Key, Purpose, Rng, Streams};
 use crate::time::{Duration, Time};
 
@@ -46,8 +48,6 @@ pub(crate) struct SiteState {
     pub attempt_list: u32,
     /// The client that it belongs to; `NIL`: a service.
     pub client: u32,
-    /// Whether its requests may carry a key.
-    pub keyed: bool,
 }
 
 /// What the event loop reads of a service: its plan, with what follows from it.
@@ -73,6 +73,8 @@ pub(crate) struct ServiceState {
     pub folds_request_hop: bool,
     /// Policies look at the servers' own load.
     pub load_is_known: bool,
+    /// Where the meters of its endpoints begin in [`World::meters`]; `NIL`: nobody asks for them.
+    pub meter_base: u32,
     /// Callers that want to know of idle endpoints.
     pub idle_listeners: Vec<u32>,
     /// Draws one of them.
@@ -109,8 +111,14 @@ pub(crate) struct World<'p> {
     pub(super) load: Vec<u32>,
     pub(super) lanes: Lanes,
     pub(super) shared: Vec<Shared>,
+    pub(super) meters: Meters,
+    pub(super) probes: Table<Probe>,
     pub(super) upstreams: Vec<Arc<Upstream>>,
     pub(super) callers: Vec<Caller>,
+    /// What is known of the callers of each cluster of the plan, once one of them calls.
+    pub(super) peers: Vec<Option<CallerInfo>>,
+    /// Where each call with several attempts has been.
+    pub(super) tried: Vec<Vec<EndpointIndex>>,
     /// The row in `callers`; `NIL`: not made yet.
     pub(super) cluster_of: Vec<u32>,
     pub(super) fault_targets: Vec<Vec<u32>>,
@@ -162,8 +170,12 @@ impl<'p> World<'p> {
             shared: (0..if any_shared { plan.endpoints.len() } else { 0 })
                 .map(|_| Shared::default())
                 .collect(),
+            meters: Meters::default(),
+            probes: Table::default(),
             upstreams: plan.clusters.iter().map(|cluster| upstream(plan, cluster)).collect(),
             callers: Vec::new(),
+            peers: vec![None; plan.clusters.len()],
+            tried: Vec::new(),
             cluster_of: vec![NIL; clusters as usize],
             fault_targets: Vec::new(),
             fault_active: Vec::new(),
@@ -216,19 +228,10 @@ fn site_states(plan: &Plan, cluster_base: &[u32], timers: &mut Timers) -> Vec<Si
             timeout_list: timers.list(Timer::Call, site.timeout),
             attempt_list: timers.list(Timer::Attempt, site.per_try_timeout),
             client: NIL,
-            keyed: false,
         })
         .collect();
     for (index, client) in plan.clients.iter().enumerate() {
         states[client.site as usize].client = index as u32;
-    }
-    // A key travels with its request, so if any client has keys, the calls of the services may carry them.
-    let any_key = plan.clients.iter().any(|client| !matches!(client.keys, KeyPlan::None));
-    for state in &mut states {
-        state.keyed = match state.client {
-            NIL => any_key,
-            client => !matches!(plan.clients[client as usize].keys, KeyPlan::None),
-        };
     }
     states
 }
@@ -242,7 +245,15 @@ fn service_states(plan: &Plan, streams: &Streams, elision: Elision) -> Vec<Servi
     let state = |(index, balancers): (usize, &Vec<&balancer::Config>)| {
         service_state(plan, index as u32, balancers, &leaves, (streams, elision))
     };
-    balancers.iter().enumerate().map(state).collect()
+    let mut states: Vec<ServiceState> = balancers.iter().enumerate().map(state).collect();
+    let mut meters = 0;
+    for (state, service) in states.iter_mut().zip(&plan.services) {
+        if state.meter_base != NIL {
+            state.meter_base = meters;
+            meters += service.endpoint_count;
+        }
+    }
+    states
 }
 
 fn service_state(
@@ -254,7 +265,11 @@ fn service_state(
 ) -> ServiceState {
     let service = &plan.services[index as usize];
     let load_is_known = balancers.iter().any(|balancer| balancer.wants().server_load);
-    let observed = load_is_known || balancers.iter().any(|balancer| balancer.wants().idle_reports);
+    let is_metered = balancers.iter().any(|balancer| {
+        let wants = balancer.wants();
+        wants.load_reports || wants.probes
+    });
+    let observed = load_is_known || is_metered || balancers.iter().any(|balancer| balancer.wants().idle_reports);
     let operations = service.first_operation as usize..(service.first_operation + service.operation_count) as usize;
     let could_settle_visits = !observed
         && service.discipline == Discipline::Fifo
@@ -275,6 +290,7 @@ fn service_state(
         could_fold_request_hop,
         folds_request_hop: could_fold_request_hop && on,
         load_is_known,
+        meter_base: if is_metered { 0 } else { NIL },
         idle_listeners: Vec::new(),
         idle_rng: streams.rng(Purpose::Idle, u64::from(index)),
     }
@@ -341,6 +357,8 @@ impl engine::World for World<'_> {
             Event::CallTimeout { call } => self.own_timer_fires(call, Timer::Call, sequence, now, agenda),
             Event::AttemptTimeout { call } => self.own_timer_fires(call, Timer::Attempt, sequence, now, agenda),
             Event::CancelDelivered { cancel } => self.cancel_delivered(cancel, now, agenda),
+            Event::ProbeDelivered { probe } => self.probe_delivered(probe, now, agenda),
+            Event::ProbeAnswered { probe } => self.probe_answered(probe, now),
             Event::FaultBegins { fault } => self.fault_begins(fault, now, agenda),
             Event::FaultEnds { fault } => self.fault_ends(fault, now, agenda),
         }

@@ -36,6 +36,8 @@ pub enum Purpose {
     Size = 12,
     /// Resampling in statistics.
     Bootstrap = 13,
+    /// The ways of a caller's probes.
+    Probe = 14,
 }
 
 /// Mixes two words into one; for a fixed `b` a bijection of `a`, and the reverse.

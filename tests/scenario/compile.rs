@@ -518,11 +518,11 @@ clients:
         panic!("{:?}", plan.clients[0].load)
     };
     assert_eq!((users, &plan.distributions[think as usize]), (7, &millis(2000)));
-    let KeyPlan::Fixed(hash) = plan.clients[0].keys else {
+    let KeyPlan::Fixed { hash, ref text } = plan.clients[0].keys else {
         panic!("{:?}", plan.clients[0].keys)
     };
     // XXH64 of `abc` with seed 0: github.com/Cyan4973/xxHash, tests of the specification's implementations.
-    assert_eq!(hash, 0x44BC_2CF5_AD77_0999);
+    assert_eq!((hash, &**text), (0x44BC_2CF5_AD77_0999, "abc"));
     assert!(matches!(&plan.clients[1].keys, KeyPlan::Uniform { hashes } if hashes.len() == 3));
     let size = |index: u32| plan.distributions[index as usize].clone();
     assert_eq!(size(plan.sites[1].request_size), Distribution::Constant(100.0));

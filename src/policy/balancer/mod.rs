@@ -160,6 +160,22 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// All that is said of it but its options, in sentences.
+    pub fn description(&self) -> String {
+        let Entry {
+            about,
+            source,
+            checked,
+            differences,
+            ..
+        } = self;
+        let mut text = format!("{about}. Source: {source}. Checked against: {checked}.");
+        if !differences.is_empty() {
+            text += &format!(" Differs from the real one: {differences}.");
+        }
+        text
+    }
+
     /// The schema of the options on its own.
     pub fn options_schema(&self) -> Schema {
         (self.schema)(&mut SchemaGenerator::default())

@@ -71,7 +71,10 @@ impl Compiler<'_, '_> {
     fn keys(&mut self, source: Option<&KeySource>) -> KeyPlan {
         match source {
             None => KeyPlan::None,
-            Some(KeySource::Fixed(text)) => KeyPlan::Fixed(xxh64(text.as_bytes(), 0)),
+            Some(KeySource::Fixed(text)) => KeyPlan::Fixed {
+                hash: xxh64(text.as_bytes(), 0),
+                text: text.as_str().into(),
+            },
             Some(KeySource::Uniform(uniform)) => KeyPlan::Uniform {
                 hashes: self.key_hashes(uniform.keys),
             },

@@ -99,6 +99,7 @@ fn empty_plan(document: &Document, duration: Duration) -> Plan {
         interval: Plan::series_interval(duration),
         network: plan::NetworkPlan {
             zones: 1,
+            zone_names: vec![String::new()],
             links: Vec::new(),
         },
         services: Vec::new(),

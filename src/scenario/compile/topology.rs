@@ -82,6 +82,7 @@ impl Compiler<'_, '_> {
             bandwidth: bytes_per_second(network.and_then(|network| value(&network.bandwidth))),
         };
         self.plan.network.zones = zones as u32;
+        self.plan.network.zone_names.clone_from(&self.names.zones);
         for pair in 0..zones * zones {
             let latency = if pair / zones == pair % zones { &same } else { &cross };
             self.plan.network.links.push(LinkPlan {

@@ -337,6 +337,11 @@ registry! {
         maglev: EnvoyMaglev,
     }
     grpc {
+        pick_first: GrpcPickFirst,
+        round_robin: GrpcRoundRobin,
+        weighted_round_robin: GrpcWeightedRoundRobin,
+        ring_hash: GrpcRingHash,
+        least_request: GrpcLeastRequest,
     }
     linkerd {
         peak_ewma: LinkerdPeakEwma,

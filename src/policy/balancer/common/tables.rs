@@ -34,6 +34,15 @@ impl<T> Tables<T> {
         self.own[number] = Some(Own::Stale);
     }
 
+    /// The table of set `number` if it is built and still right.
+    pub fn built(&self, number: usize) -> Option<&T> {
+        match self.own.get(number) {
+            Some(Some(Own::Built(table))) => Some(table),
+            Some(Some(Own::Stale)) => None,
+            _ => self.shared.get(number)?.get(),
+        }
+    }
+
     /// The table of set `number`.
     #[inline]
     pub fn get(&mut self, number: usize, build: impl FnOnce() -> T) -> &T {

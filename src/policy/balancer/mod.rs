@@ -361,6 +361,14 @@ registry! {
     kube_proxy {
     }
     nginx {
+        round_robin: NginxRoundRobin,
+        least_conn: NginxLeastConn,
+        ip_hash: NginxIpHash,
+        hash: NginxHash,
+        hash_consistent: NginxHashConsistent,
+        random: NginxRandom,
+        random_two_least_conn: NginxRandomTwoLeastConn,
+        least_time: NginxLeastTime,
     }
     haproxy {
     }

@@ -1,7 +1,9 @@
 //! Parts that several balancers are made of.
 
 mod alias;
+pub mod bare_numbers;
 pub mod bounded_load;
+mod crc32;
 mod edf;
 pub mod hash;
 mod hash_policy;
@@ -19,6 +21,7 @@ mod weighed;
 mod weighted_hosts;
 
 pub use alias::Alias;
+pub use crc32::{Crc32, crc32};
 pub use edf::{Schedule, Schedules};
 pub use hash::HashFunction;
 pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};

@@ -1,5 +1,6 @@
 //! What every registered balancer must do, whatever its algorithm: one script of life, played on each.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use meshsim::policy::balancer::{Config, NAMES};
@@ -10,6 +11,35 @@ use meshsim::policy::{
 use meshsim::random::Rng;
 use meshsim::replay::setup;
 use meshsim::time::{Duration, Time};
+
+/// Balancers that send one caller's calls to one endpoint while they can, each with the reason and with whom it is after its first
+/// endpoint has been away: they spread nothing.
+const STICKY: [(&str, &str, usize); 2] = [
+    ("grpc/pick_first", "a channel has one connection, and all calls use it", 1),
+    (
+        "haproxy/first",
+        "the second server gets what the first one has no room for",
+        0,
+    ),
+];
+
+/// Balancers that draw nothing, and so do the same whatever the seed.
+const DETERMINISTIC: [&str; 8] = [
+    "nginx/round_robin",
+    "nginx/least_conn",
+    "nginx/least_time",
+    "haproxy/roundrobin",
+    "haproxy/static_rr",
+    "haproxy/leastconn",
+    "traefik/wrr",
+    "traefik/least_time",
+];
+
+/// All balancers that spread calls.
+fn spreading() -> impl Iterator<Item = &'static str> {
+    let is_sticky = |name: &str| STICKY.iter().any(|(sticky, ..)| *sticky == name);
+    NAMES.iter().copied().filter(move |name| !is_sticky(name))
+}
 
 fn balancer(name: &str) -> Config {
     setup::balancer(name, &[]).expect("it is registered")
@@ -69,8 +99,11 @@ impl Caller {
 
     fn pick(&mut self) -> Result<Ticket, Refusal> {
         self.now += Duration::from_millis(1);
+        let hash = self.keys.next_u64();
         let call = CallInfo {
-            hash: Some(self.keys.next_u64()),
+            hash: Some(hash),
+            key: Some(&format!("/{hash:016x}")),
+            source: Some(IpAddr::V4(Ipv4Addr::from_bits(hash as u32))),
             ..CallInfo::default()
         };
         self.cluster.pick(&call, self.now)
@@ -143,10 +176,16 @@ fn one_endpoint_gets_everything() {
 #[test]
 fn equal_endpoints_get_about_the_same() {
     // 20,000 picks of 10: a uniformly random choice has mean 2000 and standard deviation 42.4, so 250 is nearly 6 of them.
-    // Shares of a ring of 1024 points are uneven by about sqrt(10/1024), 10 %, of which 4 times are allowed here.
-    for name in NAMES {
+    // Shares of a ring of 1024 points are uneven by about sqrt(10/1024), 10 %, of which 4 times are allowed here. nginx has 160
+    // points each, HAProxy 16, of which the choice of two evens out a part. The hash of Traefik's hrw spreads little of the last
+    // characters over its high bits, where names differ and scores are made.
+    for name in spreading() {
         let counts = Caller::new(name, endpoints(10), 7).counts(20_000, 5, 10);
-        let allowed = if *name == "envoy/ring_hash" { 800 } else { 250 };
+        let allowed = match name {
+            "envoy/ring_hash" | "grpc/ring_hash" | "nginx/hash_consistent" | "traefik/hrw" => 800,
+            "haproxy/random" => 1000,
+            _ => 250,
+        };
         assert!(
             counts.iter().all(|count| count.abs_diff(2000) <= allowed),
             "{name}: {counts:?}"
@@ -156,7 +195,22 @@ fn equal_endpoints_get_about_the_same() {
 
 #[test]
 fn weights_are_respected_where_that_is_promised() {
-    let promised = ["envoy/round_robin", "envoy/least_request", "envoy/ring_hash", "envoy/maglev"];
+    let promised = [
+        "envoy/round_robin",
+        "envoy/least_request",
+        "envoy/ring_hash",
+        "envoy/maglev",
+        "nginx/round_robin",
+        "nginx/least_conn",
+        "nginx/ip_hash",
+        "nginx/hash",
+        "nginx/random",
+        "haproxy/roundrobin",
+        "haproxy/static_rr",
+        "haproxy/source",
+        "haproxy/uri",
+        "traefik/wrr",
+    ];
     for name in promised {
         let weighted = (0..4)
             .map(|i| EndpointInfo {
@@ -180,7 +234,7 @@ fn weights_are_respected_where_that_is_promised() {
 
 #[test]
 fn nobody_starves() {
-    for name in NAMES {
+    for name in spreading() {
         for n in [2, 3, 50] {
             let counts = Caller::new(name, endpoints(n), 3).counts(200 * n as usize, 1, n);
             assert!(counts.iter().all(|count| *count > 0), "{name} of {n}: {counts:?}");
@@ -190,7 +244,7 @@ fn nobody_starves() {
 
 #[test]
 fn removed_endpoints_get_nothing_and_added_ones_their_share() {
-    for name in NAMES {
+    for name in spreading() {
         let mut caller = Caller::new(name, endpoints(6), 11);
         let in_flight = caller.occupy(EndpointIndex(0));
         caller.addresses(100, 3);
@@ -210,8 +264,23 @@ fn removed_endpoints_get_nothing_and_added_ones_their_share() {
 }
 
 #[test]
+fn sticky_ones_stay_until_they_must_go() {
+    for (name, _, later) in STICKY {
+        let mut caller = Caller::new(name, endpoints(3), 5);
+        assert_eq!(caller.counts(100, 3, 3), [100, 0, 0], "{name}");
+        caller.cluster.on_health(EndpointIndex(0), Health::Unhealthy, caller.now);
+        assert_eq!(caller.counts(100, 3, 3), [0, 100, 0], "{name}");
+        caller.cluster.on_health(EndpointIndex(0), Health::Healthy, caller.now);
+        assert_eq!(caller.counts(100, 3, 3)[later], 100, "{name}");
+        caller.resolve(&[endpoint(0), endpoint(2)]);
+        assert_eq!(caller.counts(100, 3, 3), [100, 0, 0], "{name}");
+        assert_eq!(caller.addresses(500, 30), caller.addresses(500, 30), "{name}");
+    }
+}
+
+#[test]
 fn unhealthy_endpoints_get_nothing_while_most_are_healthy() {
-    for name in NAMES {
+    for name in spreading() {
         let mut caller = Caller::new(name, endpoints(10), 5);
         caller.addresses(100, 3);
         caller.cluster.on_health(EndpointIndex(3), Health::Unhealthy, caller.now);
@@ -268,11 +337,11 @@ fn priorities_share_as_balancing_says() {
 
 #[test]
 fn same_seed_same_picks_and_another_seed_others() {
-    for name in NAMES {
+    for name in spreading() {
         // More calls at a time than endpoints, so that there is not always an idle one.
         let picks = |seed| Caller::new(name, endpoints(20), seed).addresses(500, 30);
         assert!(picks(1) == picks(1), "{name}");
-        assert!(picks(1) != picks(2), "{name}");
+        assert_eq!(picks(1) == picks(2), DETERMINISTIC.contains(&name), "{name}");
     }
 }
 

@@ -337,13 +337,26 @@ registry! {
         maglev: EnvoyMaglev,
     }
     grpc {
+        pick_first: GrpcPickFirst,
+        round_robin: GrpcRoundRobin,
+        weighted_round_robin: GrpcWeightedRoundRobin,
+        ring_hash: GrpcRingHash,
+        least_request: GrpcLeastRequest,
     }
     linkerd {
         peak_ewma: LinkerdPeakEwma,
+        penalty_peak_ewma: LinkerdPenaltyPeakEwma,
     }
     tower {
+        peak_ewma: TowerPeakEwma,
+        pending_requests: TowerPendingRequests,
     }
     finagle {
+        p2c_least_loaded: FinagleP2cLeastLoaded,
+        p2c_peak_ewma: FinagleP2cPeakEwma,
+        heap_least_loaded: FinagleHeapLeastLoaded,
+        aperture: FinagleAperture,
+        deterministic_aperture: FinagleDeterministicAperture,
     }
     kube_proxy {
     }

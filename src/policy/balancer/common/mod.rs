@@ -1,5 +1,6 @@
 //! Parts that several balancers are made of.
 
+mod alias;
 pub mod bare_numbers;
 pub mod bounded_load;
 mod crc32;
@@ -10,25 +11,32 @@ mod hash_ring;
 mod kept;
 mod least;
 pub mod mt19937;
+mod panic_mode;
 mod peak_ewma;
 mod per_set;
 mod sample;
+mod subchannels;
 mod tables;
 mod two_choices;
+mod weighed;
 mod weighted_hosts;
 
+pub use alias::Alias;
 pub use crc32::{Crc32, crc32};
 pub use edf::{Schedule, Schedules};
 pub use hash::HashFunction;
 pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};
 pub use hash_ring::{HashRing, RingSize};
 pub use kept::Kept;
-pub use least::{least_of, least_of_set};
-pub use peak_ewma::PeakEwma;
+pub use least::{least_of, least_of_draws, least_of_set};
+pub use panic_mode::{PanicMode, Status};
+pub use peak_ewma::{PeakEwma, PeakEwmas};
 pub use per_set::PerSet;
 pub use sample::Sample;
+pub(super) use subchannels::{Change, ReadyList, Subchannels};
 pub use tables::Tables;
 pub use two_choices::two_distinct;
+pub use weighed::Weighed;
 pub use weighted_hosts::WeightedHost;
 
 use schemars::Schema;

@@ -34,12 +34,12 @@ impl<T> Tables<T> {
         self.own[number] = Some(Own::Stale);
     }
 
-    /// The table of set `number`, if it has been built.
+    /// The table of set `number` if it is built and still right.
     pub fn built(&self, number: usize) -> Option<&T> {
         match self.own.get(number) {
             Some(Some(Own::Built(table))) => Some(table),
             Some(Some(Own::Stale)) => None,
-            _ => self.shared.get(number).and_then(OnceLock::get),
+            _ => self.shared.get(number)?.get(),
         }
     }
 

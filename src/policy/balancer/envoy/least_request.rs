@@ -2,13 +2,11 @@
 //!
 //! The draws are with replacement, as Envoy's are: of two endpoints the busier one is picked a quarter of the time.
 
-use std::hint::select_unpredictable;
-
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::math;
-use crate::policy::balancer::common::{Schedules, least_of_set, words_schema};
+use crate::policy::balancer::common::{Schedules, least_of_draws, least_of_set, words_schema};
 use crate::policy::balancer::{Balance, Hints};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints};
@@ -143,7 +141,7 @@ impl Balance for Balancer {
             return Some(self.schedules.pick(set, |endpoint| weight_now(endpoints, endpoint, bias)));
         }
         Some(match self.method {
-            SelectionMethod::NChoices => best_of_draws(endpoints.active, set, self.choice_count, rng),
+            SelectionMethod::NChoices => least_of_draws(|| set.random(rng), endpoints.active, self.choice_count),
             SelectionMethod::FullScan => least_of_set(set, endpoints.active, rng),
         })
     }
@@ -151,19 +149,4 @@ impl Balance for Balancer {
 
 fn weight_now(endpoints: &Endpoints<'_>, endpoint: EndpointIndex, bias: f64) -> f64 {
     scheduled_weight(endpoints.weights[endpoint.at()], endpoints.active[endpoint.at()], bias)
-}
-
-#[inline]
-fn best_of_draws(active: &[u32], set: CandidateSet<'_>, choice_count: u32, rng: &mut Rng) -> EndpointIndex {
-    let mut best = set.random(rng);
-    let mut best_load = active[best.at()];
-    for _ in 1..choice_count {
-        let drawn = set.random(rng);
-        let load = active[drawn.at()];
-        // Which one is better is a toss-up, so a branch would be mispredicted half of the time.
-        let is_better = load < best_load;
-        best = select_unpredictable(is_better, drawn, best);
-        best_load = select_unpredictable(is_better, load, best_load);
-    }
-    best
 }

@@ -12,6 +12,7 @@ mod linkerd;
 mod nginx;
 mod replay;
 mod research;
+mod steps;
 mod tower;
 mod traefik;
 mod vectors;

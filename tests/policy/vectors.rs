@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{data, read};
 
 /// The cases of a file, each with what it is called.
-fn cases(path: &str) -> Vec<(String, Value, Value)> {
+pub fn cases(path: &str) -> Vec<(String, Value, Value)> {
     let file = read(&data(path));
     let cases = file["cases"].as_array().expect("a list");
     assert!(!cases.is_empty());
@@ -23,26 +23,26 @@ fn cases(path: &str) -> Vec<(String, Value, Value)> {
         .collect()
 }
 
-fn u64_of(value: &Value) -> u64 {
+pub fn u64_of(value: &Value) -> u64 {
     value
         .as_u64()
         .or_else(|| value.as_str()?.parse().ok())
         .unwrap_or_else(|| panic!("{value} is no integer"))
 }
 
-fn u32_of(value: &Value) -> u32 {
+pub fn u32_of(value: &Value) -> u32 {
     u64_of(value).try_into().expect("it fits")
 }
 
-fn f64_of(value: &Value) -> f64 {
+pub fn f64_of(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-fn list(value: &Value) -> &[Value] {
+pub fn list(value: &Value) -> &[Value] {
     value.as_array().unwrap_or_else(|| panic!("{value} is no list"))
 }
 
-fn close(a: f64, b: f64, tolerance: f64) -> bool {
+pub fn close(a: f64, b: f64, tolerance: f64) -> bool {
     (a - b).abs() <= tolerance * b.abs()
 }
 

@@ -36,7 +36,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The first server that is not full; wants `maxconn`";
     const SOURCE: &'static str = "haproxy/haproxy src/lb_fas.c";
-    const CHECKED: &'static str = "Recordings of HAProxy 2.6.12";
+    const CHECKED: &'static str = "recordings of HAProxy 2.6.12";
     const DIFFERENCES: &'static str =
         "Where all servers are full a request is refused, where HAProxy lets it wait; weights above 256 count as 256";
     const RULES: Rules = Rules::Any;

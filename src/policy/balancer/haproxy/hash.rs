@@ -24,7 +24,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "A key sticks to a server; without a key it is round robin";
     const SOURCE: &'static str = "haproxy/haproxy src/backend.c, src/lb_map.c, src/lb_chash.c";
-    const CHECKED: &'static str = "Recordings of HAProxy 2.6.12";
+    const CHECKED: &'static str = "recordings of HAProxy 2.6.12; vectors computed from HAProxy's source";
     const DIFFERENCES: &'static str = DIFFERENCES;
     const RULES: Rules = Rules::Any;
     const WANTS: Wants = Wants {

@@ -279,7 +279,8 @@ impl RingLookup {
         let is_wanted = |server: EndpointIndex| {
             Some(server) != avoided
                 && (factor == 0 || {
-                    let slots = slots(endpoints, factor, total, servers.eweight(server), cumulative[server.at()]);
+                    let served = endpoints.active_total as u32;
+                    let slots = slots(served, factor, total, servers.eweight(server), cumulative[server.at()]);
                     endpoints.active[server.at()] < slots
                 })
         };
@@ -341,13 +342,10 @@ fn server_key_of(hash_key: HashKey, endpoints: &Endpoints<'_>, server: EndpointI
     server_key(hash_key, server, &endpoints.infos[server.at()].address)
 }
 
-/// How many requests a server may have while the bound holds: its share of all and one more, in HAProxy's whole numbers.
-pub fn slots(endpoints: &Endpoints<'_>, factor: u32, total: u32, eweight: u32, cumulative: u32) -> u32 {
-    slots_of(endpoints.active_total as u32, factor, total, eweight, cumulative)
-}
-
-/// The same of `served` requests in all. The remainder of the division is shared out along the list of servers.
-fn slots_of(served: u32, factor: u32, total: u32, eweight: u32, cumulative: u32) -> u32 {
+/// How many requests a server may have while the bound holds, when `served` are served in all: its share of those and one more, times
+/// `factor` per cent. `total` is the sum of the effective weights, `cumulative` that of the servers before. The remainder of the
+/// division is shared out along the list of servers.
+pub fn slots(served: u32, factor: u32, total: u32, eweight: u32, cumulative: u32) -> u32 {
     let all = served.wrapping_add(1).wrapping_mul(factor).wrapping_add(99) / 100;
     let remainder = all % total;
     let share = |weight: u32| weight.wrapping_mul(remainder) / total;

@@ -28,7 +28,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The value of a header sticks to a server; without one it is round robin";
     const SOURCE: &'static str = "haproxy/haproxy src/backend.c, src/lb_map.c, src/lb_chash.c";
-    const CHECKED: &'static str = "Recordings of HAProxy 2.6.12";
+    const CHECKED: &'static str = "recordings of HAProxy 2.6.12";
     const DIFFERENCES: &'static str = DIFFERENCES;
     const RULES: Rules = Rules::Any;
     const WANTS: Wants = Wants {
@@ -89,13 +89,14 @@ fn first_value(header: &[u8]) -> &[u8] {
     header[..end].trim_ascii()
 }
 
-/// What stands before the last dot, from the dot before that on.
+/// What stands before the last dot, from the dot before that on. HAProxy does not look for the last dot at the beginning, nor for
+/// the one before it right before it.
 fn domain(host: &[u8]) -> &[u8] {
-    match host.iter().rposition(|&byte| byte == b'.') {
-        // HAProxy begins to look for the second dot one byte before the first.
-        Some(end) => {
-            let dot = host[..end.saturating_sub(1)].iter().rposition(|&byte| byte == b'.');
-            &host[dot.map_or(0, |dot| dot + 1)..end]
+    let is_dot = |byte: &u8| *byte == b'.';
+    match host.get(1..).and_then(|rest| rest.iter().rposition(is_dot)) {
+        Some(before) => {
+            let dot = host[..before].iter().rposition(is_dot);
+            &host[dot.map_or(0, |dot| dot + 1)..before + 1]
         }
         None => host,
     }

@@ -43,7 +43,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The fewest requests by weight, in turn; idle servers first, whatever their weight";
     const SOURCE: &'static str = "haproxy/haproxy src/lb_fwlc.c";
-    const CHECKED: &'static str = "Recordings of HAProxy 2.6.12; Vectors of its tree key";
+    const CHECKED: &'static str = "recordings of HAProxy 2.6.12; vectors computed from HAProxy's source";
     const DIFFERENCES: &'static str = "Where all servers are full a request is refused, where HAProxy lets it wait; servers with equal keys take turns as in HAProxy 2.6, which later versions draw among if there are several; weights above 256 count as 256";
     const RULES: Rules = Rules::Any;
 
@@ -113,7 +113,7 @@ impl Balance for Balancer {
 }
 
 /// What a tree is sorted by: requests and one more by effective weight, but 0 for an idle server.
-fn key(inflight: u32, eweight: u32) -> u32 {
+pub fn key(inflight: u32, eweight: u32) -> u32 {
     if inflight == 0 {
         return 0;
     }

@@ -22,3 +22,5 @@ pub mod roundrobin;
 pub mod source;
 pub mod static_rr;
 pub mod uri;
+
+pub use hashing::slots;

@@ -25,6 +25,7 @@ struct Server {
     eweight: u32,
     // When it came up, in seconds, while it starts slowly.
     warm_since: Option<u64>,
+    // When the next step of slow start is due, or the last one was.
     next_step: Time,
 }
 
@@ -198,7 +199,10 @@ impl Servers {
         state.full = full;
         if state.eweight == 0 && self.options.slowstart > 0 && !is_first {
             state.warm_since = Some(seconds(now));
-            state.next_step = now + STEP;
+            // A step that is due since the server was up before is taken as it comes.
+            if state.next_step <= now {
+                state.next_step = now + STEP;
+            }
             self.warming.push(server);
         }
         let eweight = self.warmed(server, now);

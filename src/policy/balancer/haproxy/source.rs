@@ -26,7 +26,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "A client's address sticks to a server";
     const SOURCE: &'static str = "haproxy/haproxy src/backend.c, src/lb_map.c, src/lb_chash.c";
-    const CHECKED: &'static str = "Recordings of HAProxy 2.6.12";
+    const CHECKED: &'static str = "recordings of HAProxy 2.6.12";
     const DIFFERENCES: &'static str = DIFFERENCES;
     const RULES: Rules = Rules::Any;
     const WANTS: Wants = Wants {

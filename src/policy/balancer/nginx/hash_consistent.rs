@@ -37,7 +37,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "A key sticks to a server on a ketama ring; without a key it is round robin";
     const SOURCE: &'static str = "nginx/nginx src/http/modules/ngx_http_upstream_hash_module.c";
-    const CHECKED: &'static str = "Recordings of nginx 1.22.1";
+    const CHECKED: &'static str = "recordings of nginx 1.22.1; vectors computed from nginx's source";
     const RULES: Rules = Rules::Any;
     const WANTS: Wants = Wants {
         key: true,

@@ -28,7 +28,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "A client's /24 network, or IPv6 address, sticks to a server";
     const SOURCE: &'static str = "nginx/nginx src/http/modules/ngx_http_upstream_ip_hash_module.c";
-    const CHECKED: &'static str = "Recordings of nginx 1.22.1";
+    const CHECKED: &'static str = "recordings of nginx 1.22.1; vectors computed from nginx's source";
     const RULES: Rules = Rules::Any;
     const WANTS: Wants = Wants {
         key: true,

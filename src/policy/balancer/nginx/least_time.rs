@@ -67,7 +67,7 @@ impl Balance for Balancer {
     const ABOUT: &'static str =
         "The shortest average answer time times requests, by weight; several by smooth weighted round robin";
     const SOURCE: &'static str = "nginx/nginx src/http/modules/ngx_http_upstream_least_time_module.c";
-    const CHECKED: &'static str = "A sequence computed from its source";
+    const CHECKED: &'static str = "sequences computed from nginx's source";
     const DIFFERENCES: &'static str =
         "Answers come whole, so `header` and `last_byte` are the same; requests in flight that fail count until their end";
     const RULES: Rules = Rules::Any;
@@ -107,16 +107,7 @@ impl Balance for Balancer {
         }
         let now = milliseconds(now);
         let (least, is_tied) = self.least(&view, now)?;
-        let chosen = if is_tied {
-            let Balancer { peers, times, .. } = self;
-            let least_cost = needed(peers, times, &view, least);
-            peers.round_robin_among(&view, view.set.iter(), |peers, endpoint| {
-                let cost = needed(peers, times, &view, endpoint);
-                compare(&view, (endpoint, cost), (least, least_cost)).is_eq()
-            })?
-        } else {
-            least
-        };
+        let chosen = if is_tied { self.turn(&view, least) } else { least };
         self.peers.take(&view, chosen);
         if self.inflight {
             self.times[chosen.at()].begin(now);
@@ -162,6 +153,30 @@ impl Balancer {
             });
         }
         least.map(|((endpoint, _), is_tied)| (endpoint, is_tied))
+    }
+}
+
+impl Balancer {
+    /// Whose turn it is among those that are as good as `least`, by smooth weighted round robin.
+    fn turn(&mut self, view: &View<'_>, least: EndpointIndex) -> EndpointIndex {
+        let Balancer { peers, times, .. } = self;
+        let time = needed(peers, times, view, least);
+        let (mut chosen, mut foremost, mut total) = (least, i64::MIN, 0);
+        for endpoint in view.set.iter() {
+            // As in nginx, the weight is that of the foremost so far and the time that of the first: once the turn is with a server
+            // of another weight, those after it are hardly ever as good.
+            let candidate = (endpoint, needed(peers, times, view, endpoint));
+            if compare(view, candidate, (chosen, time)).is_ne() || !peers.is_eligible(view, endpoint) {
+                continue;
+            }
+            let (current, effective) = peers.move_ahead(view, endpoint);
+            total += effective;
+            if current > foremost {
+                (chosen, foremost) = (endpoint, current);
+            }
+        }
+        peers.move_back(chosen, total);
+        chosen
     }
 }
 

@@ -181,18 +181,31 @@ impl Peers {
             if !wanted(self, endpoint) || !self.is_eligible(view, endpoint) {
                 continue;
             }
-            let peer = &mut self.peers[endpoint.at()];
-            let effective = i64::from(view.weight(endpoint).saturating_sub(peer.deficit));
-            peer.current += effective;
+            let (current, effective) = self.move_ahead(view, endpoint);
             total += effective;
-            peer.deficit = peer.deficit.saturating_sub(1);
-            if best.is_none_or(|(foremost, _)| peer.current > foremost) {
-                best = Some((peer.current, endpoint));
+            if best.is_none_or(|(foremost, _)| current > foremost) {
+                best = Some((current, endpoint));
             }
         }
         let (_, chosen) = best?;
-        self.peers[chosen.at()].current -= total;
+        self.move_back(chosen, total);
         Some(chosen)
+    }
+
+    /// Moves a server ahead by its effective weight, which recovers by 1: where it is then, and by how much it has moved.
+    #[inline]
+    pub fn move_ahead(&mut self, view: &View<'_>, endpoint: EndpointIndex) -> (i64, i64) {
+        let peer = &mut self.peers[endpoint.at()];
+        let effective = i64::from(view.weight(endpoint).saturating_sub(peer.deficit));
+        peer.current += effective;
+        peer.deficit = peer.deficit.saturating_sub(1);
+        (peer.current, effective)
+    }
+
+    /// Moves the server whose turn it is back by what all have moved.
+    #[inline]
+    pub fn move_back(&mut self, endpoint: EndpointIndex, total: i64) {
+        self.peers[endpoint.at()].current -= total;
     }
 
     /// Notes that a server was chosen: when its time is over, this request is the check.

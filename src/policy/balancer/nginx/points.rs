@@ -107,3 +107,42 @@ fn add_points(points: &mut Vec<(u32, u32)>, name: &str, weight: u32, server: u32
         points.push((hash, server));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::EndpointIndex;
+    use crate::policy::candidates::{Candidates, Rules};
+
+    /// nginx.json of the reference vectors, "chash points 3 servers": derived from nginx's source.
+    #[test]
+    fn points_are_ketamas() {
+        let address = |i: u32| format!("10.0.0.{i}:8080");
+        let infos: Vec<EndpointInfo> = (1..=3)
+            .map(|i| EndpointInfo {
+                address: address(i),
+                weight: 1,
+                ..EndpointInfo::default()
+            })
+            .collect();
+        let candidates = Candidates::new(Rules::Any, (0..3).map(EndpointIndex).collect(), &infos, &[1; 3]);
+        let set = candidates.set(candidates.choose(|| 0).expect("there is a level"));
+        let endpoints = Endpoints {
+            infos: &infos,
+            weights: &[1; 3],
+            active: &[0; 3],
+            active_total: 0,
+        };
+        let points: Vec<(u32, u32)> = Points::new(&endpoints, set, false).iter().collect();
+        assert_eq!(points.len(), 480);
+        let first = [
+            (17_423_363, 2),
+            (18_170_467, 0),
+            (22_601_812, 2),
+            (43_736_410, 1),
+            (45_462_063, 1),
+        ];
+        assert_eq!(points[..5], first);
+        assert_eq!(points.last(), Some(&(4_286_046_416, 2)));
+    }
+}

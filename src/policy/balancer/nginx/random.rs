@@ -31,7 +31,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "Random by weight, or the less loaded of two such draws";
     const SOURCE: &'static str = "nginx/nginx src/http/modules/ngx_http_upstream_random_module.c";
-    const CHECKED: &'static str = "The shares that its source gives; recordings of nginx 1.22.1";
+    const CHECKED: &'static str = "shares of nginx 1.22.1";
     const RULES: Rules = Rules::Any;
 
     fn new(options: &Options, set_count: usize) -> Balancer {

@@ -52,7 +52,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "Rendezvous hashing of the client's address, by weight";
     const SOURCE: &'static str = "traefik/traefik pkg/server/service/loadbalancer/hrw/hrw.go";
-    const CHECKED: &'static str = "Picks computed from its source";
+    const CHECKED: &'static str = "picks computed from its source";
     const RULES: Rules = Rules::Ready;
     const WANTS: Wants = Wants {
         key: true,

@@ -52,7 +52,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The shortest mean answer time of the last 100 times requests, by weight; several by deadline";
     const SOURCE: &'static str = "traefik/traefik pkg/server/service/loadbalancer/leasttime/leasttime.go";
-    const CHECKED: &'static str = "Vectors of its score; a sequence computed from its source";
+    const CHECKED: &'static str = "sequences computed from its source; vectors of its score";
     const DIFFERENCES: &'static str =
         "Servers begin in the order of the list, which Traefik shuffles; answers come whole, so the first byte is the last";
     const RULES: Rules = Rules::Any;

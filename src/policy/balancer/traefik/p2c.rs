@@ -33,7 +33,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "Of two different random servers the one with fewer requests; weights are ignored";
     const SOURCE: &'static str = "traefik/traefik pkg/server/service/loadbalancer/p2c/p2c.go";
-    const CHECKED: &'static str = "The shares that its source gives";
+    const CHECKED: &'static str = "the shares that its source gives";
     const RULES: Rules = Rules::Ready;
 
     fn new(_: &Options, _: usize) -> Balancer {

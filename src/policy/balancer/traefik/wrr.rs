@@ -54,7 +54,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "Weighted round robin by earliest deadline";
     const SOURCE: &'static str = "traefik/traefik pkg/server/service/loadbalancer/wrr/wrr.go";
-    const CHECKED: &'static str = "Its project's own tests; a sequence computed from its source";
+    const CHECKED: &'static str = "sequences of its own test and computed from its source";
     const DIFFERENCES: &'static str = "Servers begin in the order of the list, which Traefik shuffles";
     const RULES: Rules = Rules::Any;
 

@@ -241,7 +241,8 @@ fn chi_square(a: &[f64], b: &[f64]) -> f64 {
         .zip(b.iter().copied())
         .filter(|(a, b)| a + b > 0.0)
         .collect();
-    let square: f64 = seen.iter().map(|(a, b)| (a * ratio - b / ratio).powi(2) / (a + b)).sum();
+    let square = |x: f64| x * x;
+    let sum: f64 = seen.iter().map(|(a, b)| square(a * ratio - b / ratio) / (a + b)).sum();
     let distribution = ChiSquared::new((seen.len() - 1) as f64).expect("there are at least two");
-    distribution.cdf(square)
+    distribution.cdf(sum)
 }

@@ -14,7 +14,7 @@ mod tables;
 mod two_choices;
 mod weighted_hosts;
 
-pub use edf::{Schedule, Schedules};
+pub use edf::{Schedule, Schedules, pre_picks};
 pub use hash::HashFunction;
 pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};
 pub use hash_ring::{HashRing, RingSize};

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use meshsim::policy::balancer::NAMES;
-use meshsim::policy::{Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointInfo, Outcome, Ticket, Upstream};
+use meshsim::policy::{
+    Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointInfo, Outcome, Ticket, Upstream, candidates,
+};
 use meshsim::random::Rng;
 use meshsim::replay::setup;
 use meshsim::time::{Duration, Time};
@@ -27,7 +29,11 @@ impl Caller {
             weight: weight(i),
             ..EndpointInfo::default()
         };
-        let config = ClusterConfig { balancer, retry: None };
+        let config = ClusterConfig {
+            balancer,
+            candidates: candidates::Options::default(),
+            retry: None,
+        };
         let upstream = Arc::new(Upstream::new(config, (0..endpoints).map(info).collect()));
         let mut caller = Caller {
             cluster: Cluster::new(upstream, &CallerInfo::default(), Rng::new(1), Time::ZERO),

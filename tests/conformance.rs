@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshsim::policy::balancer::{Config, NAMES};
-use meshsim::policy::candidates::Rules;
+use meshsim::policy::candidates::{self, Rules};
 use meshsim::policy::{
     Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointIndex, EndpointInfo, Health, Outcome, Refusal, Ticket, Upstream,
 };
@@ -47,6 +47,7 @@ impl Caller {
     fn new(name: &str, endpoints: Vec<EndpointInfo>, seed: u64) -> Caller {
         let config = ClusterConfig {
             balancer: balancer(name),
+            candidates: candidates::Options::default(),
             retry: None,
         };
         Caller::of(&Arc::new(Upstream::new(config, endpoints)), seed)
@@ -306,6 +307,7 @@ fn callers_share_an_upstream_and_nothing_else() {
     for name in NAMES {
         let config = ClusterConfig {
             balancer: balancer(name),
+            candidates: candidates::Options::default(),
             retry: None,
         };
         let upstream = Arc::new(Upstream::new(config, endpoints(5)));

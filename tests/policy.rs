@@ -78,8 +78,7 @@ fn config(policy: &str, options: &Value) -> ClusterConfig {
             value: value.clone(),
         })
         .collect();
-    let balancer = setup::balancer(policy, &settings).unwrap_or_else(|message| panic!("{message}"));
-    ClusterConfig { balancer, retry: None }
+    setup::cluster(policy, &settings, None).unwrap_or_else(|message| panic!("{message}"))
 }
 
 /// What a replay prints.

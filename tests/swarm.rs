@@ -7,7 +7,7 @@ use std::sync::Arc;
 use meshsim::model::plan::*;
 use meshsim::model::{Elision, RunOptions, RunResult, run};
 use meshsim::policy::connection_pool::Protocol;
-use meshsim::policy::{ClusterConfig, EndpointInfo};
+use meshsim::policy::{ClusterConfig, EndpointInfo, candidates};
 use meshsim::random::{ArrivalConfig, Distribution, Rng};
 use meshsim::time::{Duration, Time};
 
@@ -193,7 +193,11 @@ impl Builder {
             ConnectionPlan::Warm
         };
         let cluster = self.plan.clusters.len() as u32;
-        let config = Arc::new(ClusterConfig { balancer, retry });
+        let config = Arc::new(ClusterConfig {
+            balancer,
+            candidates: candidates::Options::default(),
+            retry,
+        });
         self.plan.clusters.push(ClusterPlan {
             owner,
             service,

@@ -8,7 +8,7 @@ use serde::de::value::{Error, StrDeserializer};
 
 use super::{Compiler, value};
 use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, SitePlan};
-use crate::policy::{ClusterConfig, balancer, retry};
+use crate::policy::{ClusterConfig, balancer, candidates, retry};
 use crate::random::DistributionConfig;
 use crate::scenario::decode::Field;
 use crate::scenario::schema::mesh::{ConnectionPool, Mesh, Protocol};
@@ -84,6 +84,7 @@ impl<'s> Policy<'s> {
                 Some(balancer) => balancer.clone(),
                 None => default().expect("the default balancer is registered"),
             },
+            candidates: candidates::Options::default(),
             retry: self.retry.filter(|retry| retry.num_retries > 0).cloned(),
         }
     }

@@ -22,7 +22,7 @@ mod weighted_hosts;
 
 pub use alias::Alias;
 pub use crc32::{Crc32, crc32};
-pub use edf::{Schedule, Schedules};
+pub use edf::{Schedule, Schedules, pre_picks};
 pub use hash::HashFunction;
 pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};
 pub use hash_ring::{HashRing, RingSize};

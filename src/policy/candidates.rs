@@ -96,6 +96,11 @@ impl<'a> CandidateSet<'a> {
         usize::from(standing.level) == self.number() / KINDS && (kind == Kind::All as usize || standing.kind == Some(kind as u8))
     }
 
+    /// Whether it holds all endpoints of its level, whatever their health.
+    pub(crate) fn is_whole_level(&self) -> bool {
+        self.number() % KINDS == Kind::All as usize
+    }
+
     /// The health of an endpoint of the list.
     #[inline]
     pub fn health(&self, endpoint: EndpointIndex) -> Health {

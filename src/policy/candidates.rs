@@ -54,6 +54,25 @@ impl<'a> CandidateSet<'a> {
         self.number as usize
     }
 
+    /// Its level: 0 is preferred.
+    #[inline]
+    pub fn level(&self) -> usize {
+        self.number() / KINDS
+    }
+
+    /// Whether it is the one set of its level that is picked from under [`Rules::Ready`] and [`Rules::Any`].
+    #[inline]
+    pub fn is_picked_from(&self) -> bool {
+        self.number() % KINDS == Kind::Healthy as usize
+    }
+
+    /// The endpoints of the list, of all levels and in any health, by their index.
+    pub fn listed(self) -> impl Iterator<Item = EndpointIndex> + 'a {
+        let listed = |&(_, standing): &(usize, &Standing)| standing.level != RETIRED;
+        let all = self.standing.iter().enumerate().filter(listed);
+        all.map(|(index, _)| EndpointIndex(index as u32))
+    }
+
     /// How many members.
     #[inline]
     pub fn len(&self) -> u32 {

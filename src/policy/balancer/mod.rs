@@ -346,14 +346,30 @@ registry! {
     }
     linkerd {
         peak_ewma: LinkerdPeakEwma,
+        penalty_peak_ewma: LinkerdPenaltyPeakEwma,
     }
     tower {
+        peak_ewma: TowerPeakEwma,
+        pending_requests: TowerPendingRequests,
     }
     finagle {
+        p2c_least_loaded: FinagleP2cLeastLoaded,
+        p2c_peak_ewma: FinagleP2cPeakEwma,
+        heap_least_loaded: FinagleHeapLeastLoaded,
+        aperture: FinagleAperture,
+        deterministic_aperture: FinagleDeterministicAperture,
     }
     kube_proxy {
     }
     nginx {
+        round_robin: NginxRoundRobin,
+        least_conn: NginxLeastConn,
+        ip_hash: NginxIpHash,
+        hash: NginxHash,
+        hash_consistent: NginxHashConsistent,
+        random: NginxRandom,
+        random_two_least_conn: NginxRandomTwoLeastConn,
+        least_time: NginxLeastTime,
     }
     haproxy {
     }

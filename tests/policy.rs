@@ -3,6 +3,7 @@
 //! Recordings are in `policy/<family>/<name>/*.json`: what to set, who the endpoints are, and whom the proxy picked.
 
 mod envoy;
+mod envoy_weights;
 mod evidence;
 mod finagle;
 mod grpc;
@@ -26,8 +27,9 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-const EVIDENCE: [&[Evidence]; 10] = [
+const EVIDENCE: [&[Evidence]; 11] = [
     envoy::EVIDENCE,
+    envoy_weights::EVIDENCE,
     grpc::EVIDENCE,
     linkerd::EVIDENCE,
     tower::EVIDENCE,

@@ -366,6 +366,7 @@ registry! {
         least_request: EnvoyLeastRequest,
         ring_hash: EnvoyRingHash,
         maglev: EnvoyMaglev,
+        client_side_weighted_round_robin: EnvoyClientSideWeightedRoundRobin,
     }
     grpc {
         pick_first: GrpcPickFirst,

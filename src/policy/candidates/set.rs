@@ -59,6 +59,12 @@ impl<'a> CandidateSet<'a> {
         key == SetKey::whole(0, key.level, Kind::Healthy)
     }
 
+    /// Whether it holds all endpoints of its level, whatever their health.
+    pub(crate) fn is_whole_level(&self) -> bool {
+        let key = self.key();
+        key.kind == Kind::All && key.locality.is_none()
+    }
+
     /// The endpoints of the list, of all levels and in any health.
     pub fn listed(self) -> impl Iterator<Item = EndpointIndex> + 'a {
         self.candidates.listing().order.iter().copied()

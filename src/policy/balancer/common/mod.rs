@@ -2,6 +2,7 @@
 
 mod alias;
 pub mod bounded_load;
+mod cubic_rate;
 mod edf;
 pub mod hash;
 mod hash_policy;
@@ -11,6 +12,7 @@ pub mod mt19937;
 mod panic_mode;
 mod peak_ewma;
 mod per_set;
+mod probe_pool;
 mod sample;
 mod tables;
 mod two_choices;
@@ -18,6 +20,7 @@ mod weighed;
 mod weighted_hosts;
 
 pub use alias::Alias;
+pub use cubic_rate::{CubicLimits, CubicRate};
 pub use edf::{Schedule, Schedules};
 pub use hash::HashFunction;
 pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};
@@ -26,11 +29,12 @@ pub use least::{least_of, least_of_set};
 pub use panic_mode::{PanicMode, Status};
 pub use peak_ewma::{PeakEwma, PeakEwmas};
 pub use per_set::PerSet;
+pub use probe_pool::{ProbePool, ProbePoolLimits};
 pub use sample::Sample;
 pub use tables::Tables;
 pub use two_choices::two_distinct;
 pub use weighed::Weighed;
-pub use weighted_hosts::WeightedHost;
+pub use weighted_hosts::{WeightedHost, weighted_hosts};
 
 use schemars::Schema;
 

@@ -2,6 +2,7 @@
 //!
 //! Recordings are in `policy/<family>/<name>/*.json`: what to set, who the endpoints are, and whom the proxy picked.
 
+mod crowd;
 mod envoy;
 mod envoy_weights;
 mod evidence;

@@ -409,8 +409,22 @@ registry! {
     research {
         jsq: ResearchJsq,
         jiq: ResearchJiq,
+        least_response_time: ResearchLeastResponseTime,
+        c3: ResearchC3,
+        prequal: ResearchPrequal,
+        weighted_response_time: ResearchWeightedResponseTime,
+        choice_of_two: ResearchChoiceOfTwo,
+        rendezvous: ResearchRendezvous,
+        bounded_load: ResearchBoundedLoad,
     }
 }
 
 /// Other names that users may know a balancer by. Besides, `-` in a name is as good as `_`.
-pub const ALIASES: &[(&str, &str)] = &[];
+pub const ALIASES: &[(&str, &str)] = &[
+    ("finagle/heap", "finagle/heap_least_loaded"),
+    ("finagle/p2c", "finagle/p2c_least_loaded"),
+    ("linkerd/load_biaser", "linkerd/penalty_peak_ewma"),
+    ("research/hrw", "research/rendezvous"),
+    ("research/ribbon", "research/weighted_response_time"),
+    ("research/zuul", "research/choice_of_two"),
+];

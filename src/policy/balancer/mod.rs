@@ -403,8 +403,21 @@ registry! {
         least_time: NginxLeastTime,
     }
     haproxy {
+        roundrobin: HaproxyRoundrobin,
+        static_rr: HaproxyStaticRr,
+        leastconn: HaproxyLeastconn,
+        first: HaproxyFirst,
+        random: HaproxyRandom,
+        source: HaproxySource,
+        uri: HaproxyUri,
+        hdr: HaproxyHdr,
+        hash: HaproxyHash,
     }
     traefik {
+        wrr: TraefikWrr,
+        p2c: TraefikP2c,
+        hrw: TraefikHrw,
+        least_time: TraefikLeastTime,
     }
     research {
         jsq: ResearchJsq,
@@ -427,4 +440,8 @@ pub const ALIASES: &[(&str, &str)] = &[
     ("research/hrw", "research/rendezvous"),
     ("research/ribbon", "research/weighted_response_time"),
     ("research/zuul", "research/choice_of_two"),
+    ("nginx/ketama", "nginx/hash_consistent"),
+    ("nginx/random_two", "nginx/random_two_least_conn"),
+    ("haproxy/url_param", "haproxy/hash"),
+    ("traefik/leasttime", "traefik/least_time"),
 ];

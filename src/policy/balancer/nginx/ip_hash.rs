@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::policy::balancer::nginx::kept::Kept;
+use crate::policy::balancer::common::Kept;
 use crate::policy::balancer::nginx::options::server_options;
 use crate::policy::balancer::nginx::peers::Peers;
 use crate::policy::balancer::nginx::ranges::Ranges;

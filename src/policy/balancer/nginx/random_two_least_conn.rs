@@ -1,6 +1,6 @@
 //! nginx's `random two least_conn`: of two servers drawn by weight the one with fewer requests by weight.
 
-use crate::policy::balancer::nginx::kept::Kept;
+use crate::policy::balancer::common::Kept;
 use crate::policy::balancer::nginx::options::server_options;
 use crate::policy::balancer::nginx::peers::{Peers, View};
 use crate::policy::balancer::nginx::ranges::Ranges;

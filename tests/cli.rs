@@ -272,3 +272,27 @@ fn an_interrupt_ends_with_130_and_leaves_no_file() {
     assert_eq!(code, Some(130));
     assert_eq!(names(folder.path()), ["tiny.yaml"]);
 }
+
+#[test]
+fn check_says_which_expectations_hold_and_ends_accordingly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = |expect: &str| {
+        fs::write(folder.path().join("expecting.yaml"), format!("{TINY}expect:\n{expect}")).expect("a file");
+        let output = meshsim(folder.path(), &["check", "expecting.yaml", "--quiet", "--no-report"]);
+        (output.status.code(), text(&output.stdout).to_string())
+    };
+    // 300/s on three endpoints of 200/s: half of all slots are busy, and comparing two endpoints helps.
+    let holds = "  - mean(least_request) < mean(random)\n  - availability(random) >= 100%\n";
+    let (code, stdout) = check(holds);
+    assert_eq!((code, stdout.matches("    holds  ").count()), (Some(0), 2), "{stdout}");
+    let (code, stdout) = check("  - mean(least_request) > mean(random)\n");
+    assert_eq!((code, stdout.matches("    FAILS  ").count()), (Some(1), 1), "{stdout}");
+    let (code, stdout) = check("  - mean(random) < 1.0 * mean(random)\n  - utilization(random, s) < 50%\n");
+    // A thing is not less than itself; and no three runs can tell an offered load of a half from a half.
+    assert_eq!(code, Some(1));
+    assert!(stdout.contains("    FAILS  ") && stdout.contains("undecided  "), "{stdout}");
+    assert!(
+        folder.path().join("results/tiny/summary.json").exists(),
+        "check writes what run writes"
+    );
+}

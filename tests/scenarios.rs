@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use meshsim::experiment::Experiment;
+use meshsim::experiment::expect::{Verdict, decide};
 use meshsim::report::{Results, Summary};
 use meshsim::scenario::{self, Overrides, Scenario, Source};
 use meshsim::time::Duration;
@@ -41,12 +42,61 @@ fn each_says_what_it_asks_and_what_to_look_for() {
     assert_eq!(
         names,
         [
+            "full-scan.yaml",
+            "hot-key.yaml",
+            "many-proxies.yaml",
+            "mixed-replies.yaml",
             "online-boutique.yaml",
             "power-of-two.yaml",
             "quickstart.yaml",
             "tail-at-scale.yaml"
         ]
     );
+}
+
+/// Runs a scenario as it is, and decides what it expects.
+fn expectations_hold(name: &str) {
+    let scenario = load(name, &Overrides::default());
+    assert!(!scenario.expect.is_empty(), "{name} expects nothing");
+    let outcome = Experiment::of(&scenario).run(1, |_| {});
+    for decision in decide(&scenario, &outcome) {
+        assert_eq!(decision.verdict, Verdict::Holds, "{name}: {decision:?}");
+    }
+}
+
+#[test]
+fn full_scan_finds_what_it_expects() {
+    expectations_hold("full-scan.yaml");
+}
+
+#[test]
+fn hot_key_finds_what_it_expects() {
+    expectations_hold("hot-key.yaml");
+}
+
+#[test]
+fn many_proxies_finds_what_it_expects() {
+    expectations_hold("many-proxies.yaml");
+}
+
+#[test]
+fn mixed_replies_finds_what_it_expects() {
+    expectations_hold("mixed-replies.yaml");
+}
+
+#[test]
+fn power_of_two_finds_what_it_expects() {
+    expectations_hold("power-of-two.yaml");
+}
+
+#[test]
+fn quickstart_finds_what_it_expects() {
+    expectations_hold("quickstart.yaml");
+}
+
+#[test]
+fn tail_at_scale_finds_what_it_expects() {
+    expectations_hold("tail-at-scale.yaml");
 }
 
 #[test]

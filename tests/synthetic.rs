@@ -250,6 +250,7 @@ fn assemble(plan: &Plan, client: ClientResult, loads: &[u64]) -> RunResult {
             queue_wait,
             waited: attempts.div_ceil(4),
             in_flight_nanos: u128::from(window) * 3,
+            connections: u64::from(service.endpoint_count) * 2,
             attempts_over_time: client.requests_over_time.clone(),
             failures_over_time: client.failures_over_time.clone(),
             in_flight_over_time: Series::new(plan.duration, plan.interval),

@@ -3,6 +3,7 @@
 //! A subcommand loads, calls the library and prints: it knows nothing that a user of the library cannot do. stdout
 //! carries only results; progress, warnings and errors go to stderr.
 
+mod check;
 mod completions;
 mod init;
 mod interrupt;
@@ -24,7 +25,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// What the process says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(dead_code, reason = "no subcommand evaluates expectations")]
 pub enum Exit {
     /// All well.
     Success = 0,
@@ -54,6 +54,8 @@ pub struct Cli {
 enum Command {
     /// Runs every variant and replication, prints a comparison, writes the results
     Run(run::Args),
+    /// Runs scenarios as `run` does, then decides what they expect
+    Check(check::Args),
     /// Checks scenarios and reports every problem; runs nothing
     Validate(validate::Args),
     /// Drives one policy by a script of events and prints its decisions
@@ -80,6 +82,7 @@ impl Cli {
         interrupt::install()?;
         match &self.command {
             Command::Run(args) => run::run(args),
+            Command::Check(args) => check::run(args),
             Command::Validate(args) => validate::run(args),
             Command::Schema(args) => schema::run(args),
             Command::Init(args) => init::run(args),

@@ -43,34 +43,69 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 fn overview() -> String {
-    let mut table = table(["name", "family", "what it does", "source"]);
+    let mut table = table(["name", "family", "what it does", "source", "checked against"]);
     for entry in ENTRIES {
-        table.add_row([entry.name, entry.family, entry.about, entry.source]);
+        table.add_row([entry.name, entry.family, entry.about, entry.source, entry.checked]);
     }
     table.trim_fmt()
 }
 
 fn details(entry: &Entry) -> String {
-    let head = format!("{}: {}\nSource: {}\n", entry.name, entry.about, entry.source);
-    let schema = Value::from(entry.options_schema());
-    match schema["properties"].as_object() {
-        Some(options) if !options.is_empty() => format!("{head}\n{}", options_table(options)),
-        _ => format!("{head}\nIt has no options."),
+    let Entry {
+        name,
+        about,
+        source,
+        checked,
+        differences,
+        ..
+    } = entry;
+    let mut text = format!("{name}: {about}\nSource: {source}\nChecked against: {checked}\n");
+    if !differences.is_empty() {
+        text += &format!("Differs from the real one: {differences}\n");
     }
+    let schema = Value::from(entry.options_schema());
+    let mut rows = Vec::new();
+    collect_options(&schema, &schema, "", &mut rows);
+    if rows.is_empty() {
+        return text + "\nIt has no options.";
+    }
+    let mut table = table(["option", "type", "default", "what it is", "upstream name"]);
+    table.add_rows(rows);
+    format!("{text}\n{}", table.trim_fmt())
 }
 
-fn options_table(options: &serde_json::Map<String, Value>) -> String {
-    let mut table = table(["option", "type", "default", "what it is", "upstream name"]);
-    for (name, option) in options {
+/// The rows of a schema's options; those of an option that is a map follow it, with dots in their names as `--set` wants them.
+fn collect_options(root: &Value, schema: &Value, prefix: &str, rows: &mut Vec<[String; 5]>) {
+    for (name, option) in schema["properties"].as_object().into_iter().flatten() {
         let text = |key: &str| option[key].as_str().unwrap_or_default().to_string();
+        let inner = resolve(root, option);
+        let is_map = inner["properties"].is_object();
         let default = match &option["default"] {
             Value::Null => "none".to_string(),
+            Value::Object(_) if is_map => String::new(),
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        table.add_row([name.clone(), kind(option), default, text("description"), text("x-upstream")]);
+        let kind = if is_map { "map".to_string() } else { kind(option) };
+        let name = format!("{prefix}{name}");
+        let below = format!("{name}.");
+        rows.push([name, kind, default, text("description"), text("x-upstream")]);
+        if is_map {
+            collect_options(root, inner, &below, rows);
+        }
     }
-    table.trim_fmt()
+}
+
+/// The schema that an option refers to: its own, one of the definitions, or that of an option that may be absent.
+fn resolve<'s>(root: &'s Value, option: &'s Value) -> &'s Value {
+    if let Some(name) = option["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        return &root["$defs"][name];
+    }
+    let present = |other: &&Value| other["type"] != "null";
+    match option["anyOf"].as_array().and_then(|options| options.iter().find(present)) {
+        Some(other) => resolve(root, other),
+        None => option,
+    }
 }
 
 /// The type of an option, from its schema.
@@ -90,8 +125,14 @@ fn kind(option: &Value) -> String {
             .filter_map(Value::as_str)
             .filter(|kind| *kind != "null")
             .collect(),
-        _ => option["$ref"].as_str().map_or("any".to_string(), |path| {
-            path.rsplit('/').next().unwrap_or("any").to_lowercase()
-        }),
+        _ => {
+            let present = |other: &&Value| other["type"] != "null";
+            let other = option["anyOf"].as_array().and_then(|options| options.iter().find(present));
+            match (option["$ref"].as_str(), other) {
+                (Some(path), _) => path.rsplit('/').next().unwrap_or("any").to_lowercase(),
+                (None, Some(other)) => kind(other),
+                (None, None) => "any".to_string(),
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use meshsim::experiment::{Experiment, Scenario};
+use meshsim::experiment::{Experiment, Outcome, Scenario};
 use meshsim::report::table::{self, Style};
 use meshsim::report::{Extent, Results, csv, json, write};
 
@@ -45,11 +45,27 @@ pub enum Format {
     Markdown,
 }
 
+impl Args {
+    /// Whether stdout is for people to read.
+    pub fn is_for_people(&self) -> bool {
+        matches!(self.format, Format::Table | Format::Markdown)
+    }
+}
+
 /// Runs the scenarios one after another.
 ///
 /// # Errors
 /// Gives what cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
+    run_then(args, |_, _| Ok(Exit::Success))
+}
+
+/// Runs the scenarios one after another and hands each outcome to `then`, once its results are written and shown. Ends with the worst
+/// of what that says.
+///
+/// # Errors
+/// Gives what cannot be written.
+pub fn run_then(args: &Args, mut then: impl FnMut(&Scenario, &Outcome) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     let Some(scenarios) = args.scenarios.load()? else {
         return Ok(Exit::Usage);
     };
@@ -70,8 +86,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     // Whoever simulates for an hour wants to know beforehand.
     folders.iter().try_for_each(|folder| can_be_made(folder))?;
+    let mut worst = Exit::Success;
     for (index, (scenario, folder)) in scenarios.iter().zip(&folders).enumerate() {
-        let results = experiment(args, scenario);
+        let (outcome, results) = experiment(args, scenario);
         let files = results.files(if args.no_report { Extent::Data } else { Extent::All });
         {
             let _writing = interrupt::uninterrupted();
@@ -87,8 +104,12 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             if between { "\n" } else { "" },
             rendered(&results, args.format)
         ))?;
+        let exit = then(scenario, &outcome)?;
+        if exit != Exit::Success {
+            worst = exit;
+        }
     }
-    Ok(Exit::Success)
+    Ok(worst)
 }
 
 /// Fails where the folder, or what it would be made in, is a file.
@@ -112,7 +133,7 @@ fn folder(args: &Args, scenario: &Scenario, scenarios: usize) -> PathBuf {
 }
 
 /// Runs one scenario, with its progress and warnings on stderr.
-fn experiment(args: &Args, scenario: &Scenario) -> Results {
+fn experiment(args: &Args, scenario: &Scenario) -> (Outcome, Results) {
     let drawer = progress::Drawer::new(&scenario.name, args.scenarios.quiet);
     let outcome = Experiment::of(scenario).run(args.scenarios.threads(), |progress| drawer.observe(progress));
     drawer.finish();
@@ -122,7 +143,7 @@ fn experiment(args: &Args, scenario: &Scenario) -> Results {
             eprintln!("warning: {warning}");
         }
     }
-    results
+    (outcome, results)
 }
 
 fn rendered(results: &Results, format: Format) -> String {

@@ -103,6 +103,10 @@ pub struct ServiceFold {
     pub waited: Vec<f64>,
     /// Mean number of requests at its endpoints.
     pub in_flight: Vec<f64>,
+    /// Attempts at the busiest endpoint by those at an average one.
+    pub load_max: Vec<f64>,
+    /// Pairs of a caller and an endpoint that had to do with each other.
+    pub connections: Vec<f64>,
     /// Mean number of busy slots (or cores) of all of its endpoints together.
     pub busy: Vec<f64>,
     /// Attempts over time, of all replications.
@@ -275,6 +279,10 @@ impl ServiceFold {
     fn add(&mut self, result: &ServiceResult, endpoints: &[EndpointResult], window: f64) {
         self.busy
             .push(endpoints.iter().map(|endpoint| endpoint.busy_nanos).sum::<u128>() as f64 / window);
+        let busiest = endpoints.iter().map(|endpoint| endpoint.attempts).max().unwrap_or(0);
+        let all: u64 = endpoints.iter().map(|endpoint| endpoint.attempts).sum();
+        self.connections.push(result.connections as f64);
+        self.load_max.push(busiest as f64 * endpoints.len() as f64 / all as f64);
         self.arrived.push(result.attempts as f64);
         self.failed.push(result.failures.total() as f64);
         self.failures.merge(&result.failures);

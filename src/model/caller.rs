@@ -24,6 +24,9 @@ pub(crate) struct Caller {
     pub wants: Wants,
     /// A number of its own, which its address is made of.
     pub number: u32,
+    /// Whom it has had to do with, a bit each, and how many these are.
+    contacted: Vec<u64>,
+    pub connected: u32,
     /// Probes sent so far.
     pub probes: u64,
     /// The caller's zone.
@@ -79,6 +82,8 @@ impl World<'_> {
             connections,
             wants: plan.config.balancer.wants(),
             number: slot,
+            contacted: vec![0; service.endpoint_count.div_ceil(64) as usize],
+            connected: 0,
             probes: 0,
             zone,
             first_endpoint: service.first_endpoint,
@@ -161,7 +166,13 @@ impl World<'_> {
             });
         }
         match caller.cluster.pick(&info, now) {
-            Ok(ticket) => row.endpoint = ticket.endpoint.0,
+            Ok(ticket) => {
+                row.endpoint = ticket.endpoint.0;
+                let word = &mut caller.contacted[ticket.endpoint.at() / 64];
+                let bit = ticket.endpoint.0 % 64;
+                caller.connected += u32::from((*word >> bit) & 1 == 0);
+                *word |= 1 << bit;
+            }
             Err(_) => row.endpoint = NIL,
         }
         let picked = row.endpoint != NIL;

@@ -78,6 +78,8 @@ pub struct ServiceResult {
     pub waited: u64,
     /// Time integral of requests at its endpoints (queued, served, waiting for their calls), in request-nanoseconds, over the window.
     pub in_flight_nanos: u128,
+    /// Pairs of a caller and an endpoint between which there was an attempt, over the whole run.
+    pub connections: u64,
     /// Attempts by the bucket of their arrival, over the whole run.
     pub attempts_over_time: Series,
     /// Failures by the bucket of their arrival, over the whole run.

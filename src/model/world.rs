@@ -387,5 +387,9 @@ pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     world.count_left_over();
     let simulated = world.last_completion.max(Time::ZERO + plan.duration);
     let sums = world.endpoints.iter().map(|endpoint| endpoint.sums);
-    world.observe.finish(plan, sums, digest.finish(), events, simulated)
+    let mut result = world.observe.finish(plan, sums, digest.finish(), events, simulated);
+    for caller in &world.callers {
+        result.services[caller.service as usize].connections += u64::from(caller.connected);
+    }
+    result
 }

@@ -59,6 +59,7 @@ fn service_rows(rows: &mut Rows<'_>, service: &ServiceSummary) {
     rows.value("busy_slots", &service.busy_slots);
     rows.value("utilization_ratio", &service.utilization_ratio);
     rows.value("load_max_ratio", &service.load_max_ratio);
+    rows.value("connections_total", &service.connections_total);
 }
 
 fn endpoint_rows(rows: &mut Rows<'_>, endpoint: &EndpointSummary) {

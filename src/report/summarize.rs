@@ -161,6 +161,7 @@ fn of_service(fold: &ServiceFold, attempts: f64, names: &Names, result: &Variant
             None => Value::missing(UNLIMITED),
         },
         load_max_ratio: imbalance(endpoints),
+        connections_total: mean(&fold.connections).within(0.0, f64::INFINITY),
         endpoints_total: count as u64,
         endpoints: named(&names.endpoints[first..first + listed], &endpoints[..listed], |endpoint| {
             of_endpoint(endpoint, fold.capacity)

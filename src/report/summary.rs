@@ -174,6 +174,8 @@ pub struct ServiceSummary {
     pub utilization_ratio: Value,
     /// The busiest endpoint's requests over the mean of all endpoints.
     pub load_max_ratio: Value,
+    /// Pairs of a caller and an endpoint that had to do with each other: what a mesh has to keep open, mean over replications.
+    pub connections_total: Value,
     /// How many endpoints it has.
     pub endpoints_total: u64,
     /// By endpoint; none where there are more than [`ENDPOINTS_LISTED_MAX`].

@@ -9,6 +9,7 @@ use super::compile::{self, Compiled, Shared};
 use super::decode::{self, Field, Keys};
 use super::diagnostic::Diagnostics;
 use super::estimate;
+use super::expect::{self, Expectation, MetricOf};
 use super::files::Files;
 use super::names::Index;
 use super::parse;
@@ -63,6 +64,7 @@ fn run_passes(source: &Source, overrides: &Overrides, diagnostics: &mut Diagnost
     }
     let patches = take_variants(&mut base, diagnostics);
     let count = patches.len();
+    let all_variants: Vec<String> = patches.iter().map(|patch| patch.name.clone()).collect();
     let patches = select(patches, overrides, diagnostics);
     let mut loader = Loader {
         overrides,
@@ -86,7 +88,7 @@ fn run_passes(source: &Source, overrides: &Overrides, diagnostics: &mut Diagnost
     loader
         .diagnostics
         .finish(if overrides.variants.is_empty() { count } else { patches.len() });
-    loader.finish(source)
+    loader.finish(source, &all_variants)
 }
 
 /// Reads `--set` and its kin. An override that is wrong is reported and left out.
@@ -218,7 +220,7 @@ struct Common {
     description: String,
     seed: u64,
     replications: u32,
-    expect: Vec<String>,
+    expect: Vec<(String, Span)>,
 }
 
 struct Loader<'a> {
@@ -270,8 +272,50 @@ impl Loader<'_> {
         self.overrides.force || estimate::refuse_large(&self.estimate, &demand, self.diagnostics)
     }
 
-    fn finish(mut self, source: &Source) -> Option<Scenario> {
-        let common = self.common?;
+    /// Reads `expect`. Of a variant that is left out this time nothing can be said but that it exists.
+    fn expectations(&mut self, lines: &[(String, Span)], all_variants: &[String]) -> Vec<Expectation> {
+        let mut expectations = Vec::new();
+        for (text, span) in lines {
+            match Expectation::parse(text) {
+                Ok(expectation) => {
+                    for metric in expectation.metrics() {
+                        self.check_metric(metric, *span, all_variants);
+                    }
+                    expectations.push(expectation);
+                }
+                Err(problem) => self.diagnostics.wrong_expectation(*span, &problem),
+            }
+        }
+        expectations
+    }
+
+    fn check_metric(&mut self, of: &MetricOf, span: Span, all_variants: &[String]) {
+        let known: Vec<&str> = all_variants.iter().map(String::as_str).collect();
+        let variant = match &of.variant {
+            None if known.len() == 1 => known[0],
+            None => {
+                let problem = format!("there are several variants, so `{}` must name one", of.metric.name());
+                return self.diagnostics.wrong_expectation(span, &problem);
+            }
+            Some(name) if known.contains(&name.as_str()) => name,
+            Some(name) => return self.diagnostics.unknown_variant(span, name, &known),
+        };
+        let Some(variant) = self.variants.iter().find(|other| other.name == *variant) else {
+            return;
+        };
+        match expect::find(&variant.names, of.scope.as_ref()) {
+            Ok((kind, _)) if of.metric.is_of(kind) => {}
+            Ok((kind, _)) => {
+                let problem = format!("{kind} has no `{}`", of.metric.name());
+                self.diagnostics.wrong_expectation(span, &problem);
+            }
+            Err(problem) => self.diagnostics.wrong_expectation(span, &problem),
+        }
+    }
+
+    fn finish(mut self, source: &Source, all_variants: &[String]) -> Option<Scenario> {
+        let common = self.common.take()?;
+        let expect = self.expectations(&common.expect, all_variants);
         self.shared.files.digest(&mut self.digest);
         Some(Scenario {
             name: common.name.unwrap_or_else(|| name_of_file(source.name())),
@@ -282,7 +326,7 @@ impl Loader<'_> {
             source_text: source.text().to_string(),
             source_name: source.name().to_string(),
             variants: self.variants,
-            expect: common.expect,
+            expect,
             estimate: self.estimate,
         })
     }
@@ -296,7 +340,7 @@ fn common(document: &Document) -> Common {
         description: text(&document.description).unwrap_or_default(),
         seed: document.seed.as_ref().map_or(SEED, |field| *field.checked()),
         replications: document.replications.as_ref().map_or(REPLICATIONS, |field| *field.checked()),
-        expect: expect.map(|field| field.checked().clone()).collect(),
+        expect: expect.map(|field| (field.checked().clone(), field.span)).collect(),
     }
 }
 

@@ -7,6 +7,7 @@ mod compile;
 mod decode;
 pub mod diagnostic;
 mod estimate;
+pub mod expect;
 mod files;
 mod load;
 mod names;
@@ -19,6 +20,7 @@ mod tree;
 use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use expect::Expectation;
 pub use load::load;
 pub use source::{Source, Span, TEXT_MAX};
 
@@ -61,8 +63,8 @@ pub struct Scenario {
     pub source_name: String,
     /// What is compared, in the order of the file; at least one.
     pub variants: Vec<Variant>,
-    /// What `check` decides, as it was written.
-    pub expect: Vec<String>,
+    /// What `check` decides.
+    pub expect: Vec<Expectation>,
     /// How much there is to do.
     pub estimate: Estimate,
 }

@@ -42,7 +42,7 @@ fn the_example_of_the_contract_compiles() {
     assert_eq!(scenario.name, "zone-outage");
     assert_eq!((scenario.seed, scenario.replications), (42, 10));
     assert_eq!(scenario.expect.len(), 3);
-    assert_eq!(scenario.expect[1], "p99(least_request) < 250ms");
+    assert_eq!(scenario.expect[1].text, "p99(least_request) < 250ms");
     let names: Vec<&str> = scenario.variants.iter().map(|variant| variant.name.as_str()).collect();
     assert_eq!(names, ["round_robin", "least_request", "peak_ewma"]);
 

@@ -114,7 +114,7 @@ impl JsonSchema for Config {
         let mut options = serde_json::Map::new();
         for entry in ENTRIES {
             let mut schema = (entry.schema)(generator);
-            schema.insert("description".to_string(), entry.about.into());
+            schema.insert("description".to_string(), entry.description().into());
             options.insert(entry.name.to_string(), schema.into());
         }
         json_schema!({

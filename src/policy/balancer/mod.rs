@@ -180,6 +180,22 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// All that is said of it but its options, in sentences.
+    pub fn description(&self) -> String {
+        let Entry {
+            about,
+            source,
+            checked,
+            differences,
+            ..
+        } = self;
+        let mut text = format!("{about}. Source: {source}. Checked against: {checked}.");
+        if !differences.is_empty() {
+            text += &format!(" Differs from the real one: {differences}.");
+        }
+        text
+    }
+
     /// The schema of the options on its own.
     pub fn options_schema(&self) -> Schema {
         (self.schema)(&mut SchemaGenerator::default())
@@ -350,29 +366,82 @@ registry! {
         least_request: EnvoyLeastRequest,
         ring_hash: EnvoyRingHash,
         maglev: EnvoyMaglev,
+        client_side_weighted_round_robin: EnvoyClientSideWeightedRoundRobin,
     }
     grpc {
+        pick_first: GrpcPickFirst,
+        round_robin: GrpcRoundRobin,
+        weighted_round_robin: GrpcWeightedRoundRobin,
+        ring_hash: GrpcRingHash,
+        least_request: GrpcLeastRequest,
     }
     linkerd {
         peak_ewma: LinkerdPeakEwma,
+        penalty_peak_ewma: LinkerdPenaltyPeakEwma,
     }
     tower {
+        peak_ewma: TowerPeakEwma,
+        pending_requests: TowerPendingRequests,
     }
     finagle {
+        p2c_least_loaded: FinagleP2cLeastLoaded,
+        p2c_peak_ewma: FinagleP2cPeakEwma,
+        heap_least_loaded: FinagleHeapLeastLoaded,
+        aperture: FinagleAperture,
+        deterministic_aperture: FinagleDeterministicAperture,
     }
     kube_proxy {
     }
     nginx {
+        round_robin: NginxRoundRobin,
+        least_conn: NginxLeastConn,
+        ip_hash: NginxIpHash,
+        hash: NginxHash,
+        hash_consistent: NginxHashConsistent,
+        random: NginxRandom,
+        random_two_least_conn: NginxRandomTwoLeastConn,
+        least_time: NginxLeastTime,
     }
     haproxy {
+        roundrobin: HaproxyRoundrobin,
+        static_rr: HaproxyStaticRr,
+        leastconn: HaproxyLeastconn,
+        first: HaproxyFirst,
+        random: HaproxyRandom,
+        source: HaproxySource,
+        uri: HaproxyUri,
+        hdr: HaproxyHdr,
+        hash: HaproxyHash,
     }
     traefik {
+        wrr: TraefikWrr,
+        p2c: TraefikP2c,
+        hrw: TraefikHrw,
+        least_time: TraefikLeastTime,
     }
     research {
         jsq: ResearchJsq,
         jiq: ResearchJiq,
+        least_response_time: ResearchLeastResponseTime,
+        c3: ResearchC3,
+        prequal: ResearchPrequal,
+        weighted_response_time: ResearchWeightedResponseTime,
+        choice_of_two: ResearchChoiceOfTwo,
+        rendezvous: ResearchRendezvous,
+        bounded_load: ResearchBoundedLoad,
     }
 }
 
 /// Other names that users may know a balancer by. Besides, `-` in a name is as good as `_`.
-pub const ALIASES: &[(&str, &str)] = &[];
+pub const ALIASES: &[(&str, &str)] = &[
+    ("finagle/heap", "finagle/heap_least_loaded"),
+    ("finagle/p2c", "finagle/p2c_least_loaded"),
+    ("linkerd/load_biaser", "linkerd/penalty_peak_ewma"),
+    ("research/hrw", "research/rendezvous"),
+    ("research/ribbon", "research/weighted_response_time"),
+    ("research/zuul", "research/choice_of_two"),
+    ("nginx/ketama", "nginx/hash_consistent"),
+    ("nginx/random_two", "nginx/random_two_least_conn"),
+    ("haproxy/url_param", "haproxy/hash"),
+    ("traefik/leasttime", "traefik/least_time"),
+];

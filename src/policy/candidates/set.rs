@@ -45,6 +45,31 @@ impl<'a> CandidateSet<'a> {
         self.number as usize
     }
 
+    /// Its level: 0 is preferred.
+    #[inline]
+    pub fn level(&self) -> usize {
+        usize::from(self.key().level)
+    }
+
+    /// Whether it is the one set of its level that is picked from under [`Rules::Ready`](super::Rules::Ready) and
+    /// [`Rules::Any`](super::Rules::Any).
+    #[inline]
+    pub fn is_picked_from(&self) -> bool {
+        let key = self.key();
+        key == SetKey::whole(0, key.level, Kind::Healthy)
+    }
+
+    /// Whether it holds all endpoints of its level, whatever their health.
+    pub(crate) fn is_whole_level(&self) -> bool {
+        let key = self.key();
+        key.kind == Kind::All && key.locality.is_none()
+    }
+
+    /// The endpoints of the list, of all levels and in any health.
+    pub fn listed(self) -> impl Iterator<Item = EndpointIndex> + 'a {
+        self.candidates.listing().order.iter().copied()
+    }
+
     /// How many members.
     #[inline]
     pub fn len(&self) -> u32 {

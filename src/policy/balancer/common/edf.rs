@@ -7,8 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use crate::policy::balancer::common::PerSet;
-use crate::policy::{CandidateSet, EndpointIndex};
+use crate::policy::EndpointIndex;
 
 /// The schedule of one candidate set, or of what else takes turns by weight.
 #[derive(Clone, Debug)]
@@ -85,37 +84,4 @@ const PRE_PICKS_END: u32 = 429_496_729;
 /// How many picks a schedule with this seed has behind it.
 pub fn pre_picks(seed: u64) -> u32 {
     seed as u32 % PRE_PICKS_END
-}
-
-/// The schedules of one caller, by candidate set. They start at a random place: without that every proxy of a mesh would send its
-/// first requests to the heaviest endpoints.
-#[derive(Clone, Debug, Default)]
-pub struct Schedules {
-    picks: u32,
-    by_set: PerSet<Option<Box<Schedule>>>,
-}
-
-impl Schedules {
-    /// No schedule yet; the start follows from `seed`.
-    pub fn new(seed: u64) -> Schedules {
-        Schedules {
-            picks: pre_picks(seed),
-            by_set: PerSet::default(),
-        }
-    }
-
-    /// Begins anew for a set that changed; a set with equal weights needs no schedule.
-    pub fn update(&mut self, set: CandidateSet<'_>, weight: impl Fn(EndpointIndex) -> f64) {
-        let needed = set.len() > 1 && !set.has_equal_weights();
-        *self.by_set.of(set.number()) = needed.then(|| Box::new(Schedule::with_picks(set.iter(), self.picks, weight)));
-    }
-
-    /// The next endpoint of `set`, which is not empty.
-    #[inline]
-    pub fn pick(&mut self, set: CandidateSet<'_>, weight: impl Fn(EndpointIndex) -> f64) -> EndpointIndex {
-        let schedule = self.by_set.of(set.number());
-        schedule
-            .get_or_insert_with(|| Box::new(Schedule::with_picks(set.iter(), self.picks, &weight)))
-            .pick(&weight)
-    }
 }

@@ -53,6 +53,12 @@ impl HashRing {
     pub fn points(&self) -> impl ExactSizeIterator<Item = (u64, u32)> + '_ {
         self.hashes.iter().copied().zip(self.hosts.iter().copied())
     }
+
+    /// Places of endpoints by all points, once around the ring from the first one that is not before `hash`.
+    pub fn walk(&self, hash: u64) -> impl Iterator<Item = u32> + '_ {
+        let first = self.hashes.partition_point(|&point| point < hash);
+        self.hosts[first..].iter().chain(&self.hosts[..first]).copied()
+    }
 }
 
 impl Lookup for HashRing {

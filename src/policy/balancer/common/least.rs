@@ -1,6 +1,7 @@
 //! The least loaded of several endpoints, fair among those that tie.
 
 use std::cmp::Ordering;
+use std::hint::select_unpredictable;
 
 use crate::policy::{CandidateSet, EndpointIndex};
 use crate::random::Rng;
@@ -42,4 +43,20 @@ fn least_of_prefix(loads: &[u32], rng: &mut Rng) -> EndpointIndex {
     let nth = if ties == 1 { 0 } else { rng.below(u64::from(ties)) };
     let mut tied = (0..loads.len() as u32).filter(|&i| loads[i as usize] == least);
     EndpointIndex(tied.nth(nth as usize).expect("there are so many"))
+}
+
+/// The least loaded of `count` drawn endpoints, of which one may be drawn twice; the one drawn first wins a tie.
+#[inline]
+pub fn least_of_draws(mut draw: impl FnMut() -> EndpointIndex, loads: &[u32], count: u32) -> EndpointIndex {
+    let mut best = draw();
+    let mut best_load = loads[best.at()];
+    for _ in 1..count {
+        let drawn = draw();
+        let load = loads[drawn.at()];
+        // Which one is better is a toss-up, so a branch would be mispredicted half of the time.
+        let is_better = load < best_load;
+        best = select_unpredictable(is_better, drawn, best);
+        best_load = select_unpredictable(is_better, load, best_load);
+    }
+    best
 }

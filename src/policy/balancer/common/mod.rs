@@ -1,30 +1,54 @@
 //! Parts that several balancers are made of.
 
+mod alias;
+pub mod bare_numbers;
 pub mod bounded_load;
+mod crc32;
+mod cubic_rate;
 mod edf;
 pub mod hash;
 mod hash_policy;
 mod hash_ring;
+mod kept;
 mod least;
 pub mod mt19937;
+mod oob_reports;
+mod panic_mode;
 mod peak_ewma;
 mod per_set;
+mod probe_pool;
 mod sample;
+mod schedules;
+mod slow_start;
+mod subchannels;
 mod tables;
 mod two_choices;
+mod weighed;
 mod weighted_hosts;
+pub mod wrapped_number;
 
-pub use edf::{Schedule, Schedules, pre_picks};
+pub use alias::Alias;
+pub use crc32::{Crc32, crc32};
+pub use cubic_rate::{CubicLimits, CubicRate};
+pub use edf::{Schedule, pre_picks};
 pub use hash::HashFunction;
 pub use hash_policy::{HashPolicy, HashPolicyOptions, Lookup};
 pub use hash_ring::{HashRing, RingSize};
-pub use least::{least_of, least_of_set};
-pub use peak_ewma::PeakEwma;
+pub use kept::Kept;
+pub use least::{least_of, least_of_draws, least_of_set};
+pub use oob_reports::OobReports;
+pub use panic_mode::{PanicMode, Status};
+pub use peak_ewma::{PeakEwma, PeakEwmas};
 pub use per_set::PerSet;
+pub use probe_pool::{ProbePool, ProbePoolLimits};
 pub use sample::Sample;
+pub use schedules::Schedules;
+pub use slow_start::{SlowStart, SlowStartConfig};
+pub(super) use subchannels::{Change, ReadyList, Subchannels};
 pub use tables::Tables;
 pub use two_choices::two_distinct;
-pub use weighted_hosts::WeightedHost;
+pub use weighed::Weighed;
+pub use weighted_hosts::{WeightedHost, weighted_hosts};
 
 use schemars::Schema;
 

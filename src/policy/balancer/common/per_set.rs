@@ -28,4 +28,8 @@ impl<T: Default> PerSet<T> {
         }
         &mut self.states[number]
     }
+    /// The states there are.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.states.iter_mut()
+    }
 }

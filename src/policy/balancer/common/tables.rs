@@ -50,13 +50,23 @@ impl<T> Tables<T> {
         self.own[number] = Some(Slot::default());
     }
 
+    /// The table of set `number` if it is built and still right.
+    pub fn built(&self, number: usize) -> Option<&T> {
+        self.slot(number)?.get()
+    }
+
     /// The table of set `number`.
     #[inline]
     pub fn get(&self, number: usize, build: impl FnOnce() -> T) -> &T {
-        let slot = match self.own.get(number) {
-            Some(Some(own)) => own,
-            _ => &self.shared[number],
-        };
+        let slot = self.slot(number).expect("there is a slot for every set");
         slot.get_or_init(build)
+    }
+
+    #[inline]
+    fn slot(&self, number: usize) -> Option<&Slot<T>> {
+        match self.own.get(number) {
+            Some(Some(own)) => Some(own),
+            _ => self.shared.get(number),
+        }
     }
 }

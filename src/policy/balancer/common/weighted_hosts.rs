@@ -1,5 +1,6 @@
 //! The members of a candidate set with normalized weights: what rings and Maglev tables are built of.
 
+use crate::policy::balancer::common::hash;
 use crate::policy::{CandidateSet, EndpointIndex, Endpoints};
 
 /// A member with the text that is hashed for it.
@@ -22,6 +23,17 @@ pub fn shares(endpoints: &Endpoints<'_>, set: CandidateSet<'_>) -> Vec<(Endpoint
     let weighted = localities.iter().filter(|(weight, _)| *weight > 0);
     weighted
         .flat_map(|(weight, members)| normalized(endpoints, members.iter().copied(), f64::from(*weight) / sum as f64))
+        .collect()
+}
+
+/// The members of `set` in its order, whatever their localities.
+pub fn weighted_hosts<'a>(endpoints: &Endpoints<'a>, set: CandidateSet<'_>, use_hostname: bool) -> Vec<WeightedHost<'a>> {
+    let shares = normalized(endpoints, set.iter(), 1.0).into_iter();
+    shares
+        .map(|(endpoint, weight)| WeightedHost {
+            key: hash::key(&endpoints.infos[endpoint.at()], use_hostname),
+            weight,
+        })
         .collect()
 }
 

@@ -27,7 +27,7 @@ impl Caller {
             weight: weight(i),
             ..EndpointInfo::default()
         };
-        let config = ClusterConfig { balancer, retry: None };
+        let config = ClusterConfig::from(balancer);
         let upstream = Arc::new(Upstream::new(config, (0..endpoints).map(info).collect()));
         let mut caller = Caller {
             cluster: Cluster::new(upstream, &CallerInfo::default(), Rng::new(1), Time::ZERO),

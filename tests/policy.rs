@@ -81,7 +81,7 @@ fn config(policy: &str, options: &Value) -> ClusterConfig {
         })
         .collect();
     let balancer = setup::balancer(policy, &settings).unwrap_or_else(|message| panic!("{message}"));
-    ClusterConfig { balancer, retry: None }
+    balancer.into()
 }
 
 /// What a replay prints.

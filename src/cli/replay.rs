@@ -71,7 +71,7 @@ fn config(args: &Args) -> anyhow::Result<Result<ClusterConfig, String>> {
         Err(message) => return Ok(Err(message)),
     };
     let Some(path) = &args.mesh else {
-        return Ok(Ok(ClusterConfig { balancer, retry: None }));
+        return Ok(Ok(ClusterConfig::from(balancer)));
     };
     let document = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(setup::mesh(balancer, &document).map_err(|message| format!("{}: {message}", path.display())))

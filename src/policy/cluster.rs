@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::policy::balancer::{Balancer, Hints};
 use crate::policy::candidates::{Candidates, Rules};
+use crate::policy::connection_pool::Connection;
 use crate::policy::endpoints::Endpoints;
+use crate::policy::pinned::Pinned;
 use crate::policy::{
     CallInfo, CallerInfo, ClusterConfig, EndpointIndex, EndpointInfo, Health, LoadReport, Outcome, Refusal, Ticket, Verdict,
 };
@@ -97,6 +99,8 @@ pub struct Cluster {
     active: Vec<u32>,
     active_total: u64,
     balancer: Balancer,
+    // Where the balancer chooses for each connection.
+    pinned: Option<Box<Pinned>>,
     rng: Rng,
 }
 
@@ -109,12 +113,18 @@ impl Cluster {
         for &endpoint in upstream.endpoints() {
             balancer.on_added(endpoint, now);
         }
+        let config = upstream.config();
+        let pinned = config.balancer.is_per_connection().then(|| {
+            let rng = Rng::new(rng.next_u64());
+            Box::new(Pinned::new(config.connections, upstream.infos.len(), rng))
+        });
         Cluster {
             active: vec![0; upstream.infos.len()],
             upstream,
             own_candidates: None,
             active_total: 0,
             balancer,
+            pinned,
             rng,
         }
     }
@@ -155,6 +165,14 @@ impl Cluster {
     /// A [`Refusal`] says why there is no endpoint.
     #[inline]
     pub fn pick_again(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
+        if let Some(pinned) = &mut self.pinned {
+            let balancer = &mut self.balancer;
+            if let Some(endpoint) = pinned.acquire(now, |endpoint| balancer.on_closed(endpoint, now)) {
+                self.active[endpoint.at()] += 1;
+                self.active_total += 1;
+                return Ok(Ticket { endpoint });
+            }
+        }
         let candidates = self.own_candidates.as_deref().unwrap_or(&self.upstream.candidates);
         let rng = &mut self.rng;
         // Where a hash is wanted and there is none, a random one makes the policy a random one.
@@ -168,7 +186,7 @@ impl Cluster {
         let endpoints = Endpoints {
             infos: &self.upstream.infos,
             weights: &self.upstream.weights,
-            active: &self.active,
+            active: self.pinned.as_ref().map_or(&self.active, |pinned| pinned.counts()),
             active_total: self.active_total,
         };
         let hints = Hints { hash, reselection, call };
@@ -183,7 +201,32 @@ impl Cluster {
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
         self.balancer.on_started(endpoint, now);
+        if let Some(pinned) = &mut self.pinned {
+            pinned.open(endpoint, now);
+        }
         Ok(Ticket { endpoint })
+    }
+
+    /// What connection the last attempt got, where the balancer chooses for each connection; `None`: it chooses for each attempt, and
+    /// connections are the driver's.
+    #[inline]
+    pub fn connection(&self) -> Option<Connection> {
+        self.pinned.as_ref().map(|pinned| pinned.last())
+    }
+
+    /// The new connection that the last attempt got will be open at `at`; attempts that come before wait for it.
+    pub fn on_opening(&mut self, at: Time) {
+        if let Some(pinned) = &mut self.pinned {
+            pinned.opening(at);
+        }
+    }
+
+    /// The connections to an endpoint broke, or were closed from its side: attempts on them are told by themselves.
+    pub fn on_connections_lost(&mut self, endpoint: EndpointIndex, now: Time) {
+        if let Some(pinned) = &mut self.pinned {
+            let balancer = &mut self.balancer;
+            pinned.lose(endpoint, |endpoint| balancer.on_closed(endpoint, now));
+        }
     }
 
     /// Tells how an attempt ended, and asks what is to become of its call.
@@ -194,6 +237,12 @@ impl Cluster {
         *active -= 1;
         self.active_total -= 1;
         self.balancer.on_finished(ticket.endpoint, outcome, now);
+        if let Some(pinned) = &mut self.pinned {
+            let balancer = &mut self.balancer;
+            pinned.released(ticket.endpoint, outcome.answer, now, |endpoint| {
+                balancer.on_closed(endpoint, now);
+            });
+        }
         match &self.upstream.config.retry {
             None => Verdict::Done,
             Some(retry) => retry.verdict(outcome, &mut self.rng),
@@ -241,6 +290,16 @@ impl Cluster {
         let active = &self.active;
         let next = Arc::new(self.upstream.successor(answer, |endpoint| active[endpoint.at()] == 0));
         self.active.resize(next.infos.len(), 0);
+        if let Some(pinned) = &mut self.pinned {
+            // Who leaves the list is being shut down, and closes its connections.
+            let balancer = &mut self.balancer;
+            for &endpoint in self.upstream.endpoints() {
+                if next.candidates.is_retired(endpoint) {
+                    pinned.lose(endpoint, |endpoint| balancer.on_closed(endpoint, now));
+                }
+            }
+            pinned.reserve(next.infos.len());
+        }
         let before = match self.own_candidates.take() {
             Some(own) => *own,
             None => self.upstream.candidates.clone(),

@@ -9,6 +9,7 @@ pub mod candidates;
 mod cluster;
 pub mod connection_pool;
 mod endpoints;
+mod pinned;
 pub mod retry;
 
 pub use candidates::CandidateSet;
@@ -27,6 +28,20 @@ pub struct ClusterConfig {
     pub balancer: balancer::Config,
     /// Whether and when to try again; `None`: never.
     pub retry: Option<retry::Options>,
+    /// How connections are used, for balancers that choose for each connection and not for each call; `None`: each call has one of its
+    /// own.
+    pub connections: Option<connection_pool::Options>,
+}
+
+impl From<balancer::Config> for ClusterConfig {
+    /// That balancer and nothing besides.
+    fn from(balancer: balancer::Config) -> ClusterConfig {
+        ClusterConfig {
+            balancer,
+            retry: None,
+            connections: None,
+        }
+    }
 }
 
 /// What a policy may know of the call it places.

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::policy::balancer::{Config, NAMES, known_name};
-use crate::policy::{ClusterConfig, retry};
+use crate::policy::{ClusterConfig, connection_pool, retry};
 use crate::time::Duration;
 
 /// One `--set`.
@@ -79,9 +79,48 @@ struct Mesh {
     #[serde(rename = "balancer")]
     _balancer: IgnoredAny,
     retry: Option<retry::Options>,
+    connection_pool: Option<Pool>,
     // A script says itself when a call times out.
     #[serde(rename = "timeout")]
     _timeout: Option<Duration>,
+}
+
+/// How connections are used, which matters to balancers that choose for each of them.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Pool {
+    protocol: Option<Protocol>,
+    idle_timeout: Option<Duration>,
+    max_concurrent_streams: Option<u32>,
+    max_requests_per_connection: Option<u32>,
+    max_connection_duration: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Pool {
+    fn options(&self) -> Result<connection_pool::Options, String> {
+        let default = connection_pool::Options::default();
+        if self.max_concurrent_streams == Some(0) {
+            return Err("in `mesh.connection_pool`: `max_concurrent_streams` must be at least 1".to_string());
+        }
+        Ok(connection_pool::Options {
+            protocol: match self.protocol {
+                Some(Protocol::Http1) => connection_pool::Protocol::Http1,
+                Some(Protocol::Http2) => connection_pool::Protocol::Http2,
+                None => default.protocol,
+            },
+            idle_timeout: self.idle_timeout.unwrap_or(default.idle_timeout),
+            max_concurrent_streams: self.max_concurrent_streams.unwrap_or(default.max_concurrent_streams),
+            max_requests_per_connection: connection_pool::requests(self.max_requests_per_connection),
+            max_connection_duration: self.max_connection_duration.unwrap_or(default.max_connection_duration),
+        })
+    }
 }
 
 /// The policies around `balancer` that the `mesh:` block of a YAML or JSON document asks for. The balancer wins over the block's.
@@ -96,8 +135,9 @@ pub fn mesh(balancer: Config, document: &str) -> Result<ClusterConfig, String> {
         retry.check().map_err(|message| format!("in `mesh.retry`: {message}"))?;
     }
     Ok(ClusterConfig {
-        balancer,
+        connections: mesh.connection_pool.as_ref().map(Pool::options).transpose()?,
         retry: mesh.retry,
+        ..balancer.into()
     })
 }
 

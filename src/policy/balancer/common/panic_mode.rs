@@ -60,8 +60,10 @@ impl JsonSchema for PanicMode {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let ours = ["ten_percent", "thirty_percent", "forty_percent", "fifty_percent", "majority"].map(|how| format!("{how}_unhealthy"));
-        let theirs = ["TenPercent", "ThirtyPercent", "FortyPercent", "FiftyPercent", "Majority"].map(|how| format!("{how}Unhealthy"));
+        let ours =
+            ["ten_percent", "thirty_percent", "forty_percent", "fifty_percent", "majority"].map(|how| format!("{how}_unhealthy"));
+        let theirs =
+            ["TenPercent", "ThirtyPercent", "FortyPercent", "FiftyPercent", "Majority"].map(|how| format!("{how}Unhealthy"));
         let all: Vec<String> = ours.into_iter().chain(theirs).collect();
         json_schema!({"type": "string", "enum": all})
     }

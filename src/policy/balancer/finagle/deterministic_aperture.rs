@@ -98,7 +98,13 @@ impl Coordinate {
 /// How much of each server's arc lies in the arc that begins at `offset`; servers have arcs of their shares of `weights`.
 pub fn adjusted_weights(weights: &[f64], offset: f64, width: f64) -> Vec<f64> {
     let sum: f64 = weights.iter().sum();
-    let share = |weight: f64| if sum == 0.0 { 1.0 / weights.len() as f64 } else { weight / sum };
+    let share = |weight: f64| {
+        if sum == 0.0 {
+            1.0 / weights.len() as f64
+        } else {
+            weight / sum
+        }
+    };
     let end = offset + width;
     let mut adjusted = vec![0.0; weights.len()];
     let (mut position, mut i) = (0.0, 0);
@@ -135,7 +141,10 @@ pub struct Balancer {
 impl Balancer {
     #[cold]
     fn rebuild(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>) {
-        let weights: Vec<f64> = set.iter().map(|endpoint| f64::from(endpoints.weights[endpoint.at()])).collect();
+        let weights: Vec<f64> = set
+            .iter()
+            .map(|endpoint| f64::from(endpoints.weights[endpoint.at()]))
+            .collect();
         let aperture = self.options.min_deterministic_aperture.min(set.len());
         let width = self.coordinate.width(aperture, set.len());
         let adjusted = adjusted_weights(&weights, self.coordinate.offset, width);
@@ -163,7 +172,8 @@ impl Balancer {
 
 impl Balance for Balancer {
     type Options = Options;
-    const ABOUT: &'static str = "Two choices among the endpoints of one's own arc of the ring, of which all callers have an equal one";
+    const ABOUT: &'static str =
+        "Two choices among the endpoints of one's own arc of the ring, of which all callers have an equal one";
     const SOURCE: &'static str = "twitter/finagle finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/aperture/\
         {DeterministicAperture,WeightedAperture,WeightedP2CPick,Alias,ProcessCoordinate}.scala, util/Drv.scala";
     const CHECKED: &'static str = "Vectors of Finagle's weighted aperture test; Who is picked in Finagle's own tests; \

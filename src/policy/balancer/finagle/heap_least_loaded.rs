@@ -129,7 +129,12 @@ impl Heap {
     /// Follows the members of `set`: those that left go, new ones come in random order, who is open again loses the penalty.
     #[cold]
     fn follow(&mut self, nodes: &mut [Node], set: CandidateSet<'_>, rng: &mut Rng) {
-        let gone: Vec<EndpointIndex> = self.order.iter().copied().filter(|&endpoint| !set.contains(endpoint)).collect();
+        let gone: Vec<EndpointIndex> = self
+            .order
+            .iter()
+            .copied()
+            .filter(|&endpoint| !set.contains(endpoint))
+            .collect();
         for endpoint in gone {
             self.remove(nodes, endpoint);
         }

@@ -55,8 +55,7 @@ impl Balance for Balancer {
     const ABOUT: &'static str = "Of two random endpoints the one with the lower peak latency times requests in flight";
     const SOURCE: &'static str = "tower-rs/tower tower/src/load/peak_ewma.rs; linkerd/linkerd2-proxy linkerd/pool/p2c/src/lib.rs";
     const CHECKED: &'static str = "Values of tower's own tests; Loads computed from its formula; The share that theory gives";
-    const DIFFERENCES: &'static str =
-        "A request ends with its answer, where the proxy ends it with the first data of a body; calls do not wait for an endpoint";
+    const DIFFERENCES: &'static str = "A request ends with its answer, where the proxy ends it with the first data of a body; calls do not wait for an endpoint";
     const RULES: Rules = Rules::Ready;
 
     fn new(options: &Options, _: usize) -> Balancer {

@@ -2,18 +2,18 @@
 
 use meshsim::policy::EndpointIndex;
 use meshsim::policy::balancer::common::{
-    HashFunction, HashRing, Lookup, PeakEwma, RingSize, Schedule, WeightedHost, bounded_load, mt19937::Mt19937,
+    HashFunction, HashRing, Lookup, RingSize, Schedule, WeightedHost, bounded_load, mt19937::Mt19937,
 };
 use meshsim::policy::balancer::envoy::{least_request::scheduled_weight, maglev};
 use meshsim::policy::candidates::{Counts, availability, distribute};
 use meshsim::policy::retry::BackOff;
-use meshsim::time::{Duration, Time};
+use meshsim::time::Duration;
 use serde_json::Value;
 
 use super::{data, read};
 
 /// The cases of a file, each with what it is called.
-fn cases(path: &str) -> Vec<(String, Value, Value)> {
+pub fn cases(path: &str) -> Vec<(String, Value, Value)> {
     let file = read(&data(path));
     let cases = file["cases"].as_array().expect("a list");
     assert!(!cases.is_empty());
@@ -23,26 +23,26 @@ fn cases(path: &str) -> Vec<(String, Value, Value)> {
         .collect()
 }
 
-fn u64_of(value: &Value) -> u64 {
+pub fn u64_of(value: &Value) -> u64 {
     value
         .as_u64()
         .or_else(|| value.as_str()?.parse().ok())
         .unwrap_or_else(|| panic!("{value} is no integer"))
 }
 
-fn u32_of(value: &Value) -> u32 {
+pub fn u32_of(value: &Value) -> u32 {
     u64_of(value).try_into().expect("it fits")
 }
 
-fn f64_of(value: &Value) -> f64 {
+pub fn f64_of(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-fn list(value: &Value) -> &[Value] {
+pub fn list(value: &Value) -> &[Value] {
     value.as_array().unwrap_or_else(|| panic!("{value} is no list"))
 }
 
-fn close(a: f64, b: f64, tolerance: f64) -> bool {
+pub fn close(a: f64, b: f64, tolerance: f64) -> bool {
     (a - b).abs() <= tolerance * b.abs()
 }
 
@@ -243,36 +243,6 @@ fn bounded_loads() {
             }
             op => panic!("{name}: {op:?}"),
         }
-    }
-}
-
-#[test]
-fn tower_peak_ewma() {
-    for (name, input, expected) in cases("linkerd/peak_ewma/vectors/tower.json") {
-        let at = |ms: &Value| Time(u64_of(ms) * 1_000_000);
-        let decay = f64_of(&input["decay_ms"]) * 1e6;
-        let mut estimate = PeakEwma::new(f64_of(&input["default_rtt_ms"]) * 1e6, Time::ZERO);
-        let mut started = std::collections::BTreeMap::new();
-        let mut expected = list(&expected).iter();
-        for event in list(&input["events"]) {
-            let now = at(&event[0]);
-            match event[1].as_str() {
-                Some("start") => drop(started.insert(event[2].to_string(), now)),
-                Some("end") => {
-                    let start = started.remove(&event[2].to_string()).expect("it was started");
-                    estimate.observe(now.since(start), decay, now);
-                }
-                _ => {
-                    let expected = expected.next().expect("a load for each");
-                    let load = estimate.load(started.len() as u32, decay, now) / 1e6;
-                    assert!(
-                        close(load, f64_of(&expected["load_ms"]), 1e-9),
-                        "{name}: {load} for {expected}"
-                    );
-                }
-            }
-        }
-        assert!(expected.next().is_none(), "{name}");
     }
 }
 

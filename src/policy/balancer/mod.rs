@@ -46,6 +46,12 @@ pub trait Balance: Clone {
     /// the endpoints counts connections.
     const PER_CONNECTION: bool = false;
 
+    /// The same with these options.
+    fn wants(options: &Self::Options) -> Wants {
+        let _ = options;
+        Self::WANTS
+    }
+
     /// A prototype for an upstream whose set numbers are below `set_count` when a caller first sees it.
     fn new(options: &Self::Options, set_count: usize) -> Self;
 
@@ -62,6 +68,17 @@ pub trait Balance: Clone {
     /// The caller learns of an endpoint; what was known under that index is of another one.
     fn on_added(&mut self, endpoint: EndpointIndex, now: Time) {
         let _ = (endpoint, now);
+    }
+
+    /// On a prototype: a view begins in which these sets are new; all numbers of sets are now below `set_count`.
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        let _ = (sets, set_count);
+    }
+
+    /// The caller has come to the view of which `prototype` is the prototype: what follows from the view alone is shared with
+    /// it. Comes before `update`.
+    fn share(&mut self, prototype: &Self) {
+        let _ = prototype;
     }
 
     /// The members of `set`, or their weights or keys, are no longer what they were. Not called for the sets of the start.
@@ -111,7 +128,7 @@ pub trait Balance: Clone {
     }
 }
 
-/// What a driver may leave out for balancers that do not want it.
+/// What may be left out for balancers that do not want it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wants {
     /// [`CallInfo::key`] and [`CallInfo::source`].
@@ -124,6 +141,8 @@ pub struct Wants {
     pub load_reports: bool,
     /// Calls of [`Cluster::next_probe`](crate::policy::Cluster::next_probe) after each pick.
     pub probes: bool,
+    /// [`CandidateSet::localities`].
+    pub localities: bool,
 }
 
 impl Wants {
@@ -134,6 +153,7 @@ impl Wants {
         idle_reports: false,
         load_reports: false,
         probes: false,
+        localities: false,
     };
 }
 
@@ -242,7 +262,7 @@ macro_rules! registry {
             /// What it wants of a driver beside calls and their ends.
             pub fn wants(&self) -> Wants {
                 match self {
-                    $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::WANTS,)*)*
+                    $($(Config::$variant(options) => <$family::$name::Balancer as Balance>::wants(options),)*)*
                 }
             }
 
@@ -298,6 +318,17 @@ macro_rules! dispatch {
 
             pub fn on_added(&mut self, endpoint: EndpointIndex, now: Time) {
                 match self { $(Balancer::$variant(balancer) => balancer.on_added(endpoint, now),)* }
+            }
+
+            pub fn renew(&mut self, sets: &[usize], set_count: usize) {
+                match self { $(Balancer::$variant(balancer) => balancer.renew(sets, set_count),)* }
+            }
+
+            pub fn share(&mut self, prototype: &Balancer) {
+                match (self, prototype) {
+                    $((Balancer::$variant(balancer), Balancer::$variant(prototype)) => balancer.share(prototype),)*
+                    _ => unreachable!("a caller's balancer is that of its upstream"),
+                }
             }
 
             pub fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
@@ -400,14 +431,45 @@ registry! {
         least_time: NginxLeastTime,
     }
     haproxy {
+        roundrobin: HaproxyRoundrobin,
+        static_rr: HaproxyStaticRr,
+        leastconn: HaproxyLeastconn,
+        first: HaproxyFirst,
+        random: HaproxyRandom,
+        source: HaproxySource,
+        uri: HaproxyUri,
+        hdr: HaproxyHdr,
+        hash: HaproxyHash,
     }
     traefik {
+        wrr: TraefikWrr,
+        p2c: TraefikP2c,
+        hrw: TraefikHrw,
+        least_time: TraefikLeastTime,
     }
     research {
         jsq: ResearchJsq,
         jiq: ResearchJiq,
+        least_response_time: ResearchLeastResponseTime,
+        c3: ResearchC3,
+        prequal: ResearchPrequal,
+        weighted_response_time: ResearchWeightedResponseTime,
+        choice_of_two: ResearchChoiceOfTwo,
+        rendezvous: ResearchRendezvous,
+        bounded_load: ResearchBoundedLoad,
     }
 }
 
 /// Other names that users may know a balancer by. Besides, `-` in a name is as good as `_`.
-pub const ALIASES: &[(&str, &str)] = &[];
+pub const ALIASES: &[(&str, &str)] = &[
+    ("finagle/heap", "finagle/heap_least_loaded"),
+    ("finagle/p2c", "finagle/p2c_least_loaded"),
+    ("linkerd/load_biaser", "linkerd/penalty_peak_ewma"),
+    ("research/hrw", "research/rendezvous"),
+    ("research/ribbon", "research/weighted_response_time"),
+    ("research/zuul", "research/choice_of_two"),
+    ("nginx/ketama", "nginx/hash_consistent"),
+    ("nginx/random_two", "nginx/random_two_least_conn"),
+    ("haproxy/url_param", "haproxy/hash"),
+    ("traefik/leasttime", "traefik/least_time"),
+];

@@ -180,6 +180,7 @@ impl Compiler<'_, '_> {
                 zone: self.names.zones[zone as usize].clone(),
                 priority: 0,
                 health: Health::Healthy,
+                ..EndpointInfo::default()
             },
         });
         self.names.endpoints.push(name);

@@ -3,8 +3,8 @@
 //!
 //! The balancers of kube-proxy are this part with one scheduler each.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};

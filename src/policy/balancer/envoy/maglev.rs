@@ -193,8 +193,12 @@ impl Balance for Balancer {
         }
     }
 
-    fn update(&mut self, _: &Endpoints<'_>, set: CandidateSet<'_>, _: Time) {
-        self.policy.update(set);
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.policy.renew(sets, set_count);
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.policy.share(&prototype.policy);
     }
 
     #[inline]

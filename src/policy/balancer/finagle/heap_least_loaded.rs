@@ -3,6 +3,9 @@
 //! A binary heap by load, whose root is picked. A node that becomes idle goes to a random place, or the same idle nodes would be
 //! picked over and over. One that is not open when it comes up is moved behind all others by a penalty on its load, which it loses
 //! when it is open again.
+//!
+//! Where a node leaves a hole the last one fills it and may move down, but not up, which it would have to now and then: that is
+//! Finagle's, and why once in a while a node with one request more than the least is picked.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

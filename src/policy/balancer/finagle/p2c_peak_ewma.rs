@@ -117,7 +117,8 @@ impl Balance for Balancer {
     const ABOUT: &'static str = "Of two random endpoints the healthier, then the one with the lower peak latency times requests";
     const SOURCE: &'static str =
         "twitter/finagle finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/PeakEwma.scala, p2c/P2CPick.scala";
-    const CHECKED: &'static str = "Loads of a run of Finagle's metric; Loads computed from its formula; Shares of Finagle's own test; The share that theory gives";
+    const CHECKED: &'static str =
+        "Vectors computed from Finagle's source; Loads computed from its formula; Requests of Finagle's own test";
     const DIFFERENCES: &'static str = "Weights are ignored: Finagle's TrafficDistributor, which balances endpoints of one weight \
         apart from others, is not here";
     const RULES: Rules = Rules::Any;

@@ -1,6 +1,6 @@
 //! IPVS `sh`: a table of 256 places by the source address.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::policy::EndpointIndex;
 use crate::policy::balancer::common::{Scheduler, Servers, Service};

@@ -1,8 +1,8 @@
 //! nginx's hash: a key sticks to a server as long as the servers stay the same.
 
 use crate::policy::balancer::common::Crc32;
+use crate::policy::balancer::common::Kept;
 use crate::policy::balancer::nginx::hash_consistent::Ring;
-use crate::policy::balancer::nginx::kept::Kept;
 use crate::policy::balancer::nginx::options::server_options;
 use crate::policy::balancer::nginx::peers::{Peers, View};
 use crate::policy::balancer::nginx::ranges::Ranges;

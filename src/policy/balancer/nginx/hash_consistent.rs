@@ -1,6 +1,6 @@
 //! nginx's `hash … consistent`: keys stick to servers on a ketama ring, and few move when servers come or go.
 
-use crate::policy::balancer::nginx::kept::Kept;
+use crate::policy::balancer::common::Kept;
 use crate::policy::balancer::nginx::options::server_options;
 use crate::policy::balancer::nginx::peers::{Peers, View};
 use crate::policy::balancer::nginx::points::Points;
@@ -102,15 +102,14 @@ impl Ring {
         let use_hostname = self.use_hostname;
         let build = || Points::new(view.endpoints, view.set, use_hostname);
         let points = self.points.get(view.endpoints, view.set, build);
-        let mut point = points.find(key.as_bytes());
+        let first = points.find(key.as_bytes());
         // An earlier attempt found no server on the points that it passed, but the one it went to, which this one may pass again.
-        for _ in 0..=TRIES_MAX {
+        for point in first..=first + TRIES_MAX as usize {
             let members = points.members(point).map(|place| view.set.get(place));
             if let Some(chosen) = peers.round_robin_among(view, members, |_, _| true) {
                 peers.take(view, chosen);
                 return Some(chosen);
             }
-            point += 1;
         }
         peers.round_robin(view)
     }

@@ -3,7 +3,6 @@
 //! The list's endpoints are nginx's servers: those of priority 0 the primary ones, those of the next level its `backup` servers, and
 //! an unhealthy one is marked `down`: it keeps its place, as hashing needs.
 
-mod kept;
 mod next_upstream;
 mod options;
 mod peers;

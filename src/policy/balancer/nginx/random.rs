@@ -1,6 +1,6 @@
 //! nginx's random: a server drawn by weight, or the less loaded of two.
 
-use crate::policy::balancer::nginx::kept::Kept;
+use crate::policy::balancer::common::Kept;
 use crate::policy::balancer::nginx::options::server_options;
 use crate::policy::balancer::nginx::peers::Peers;
 use crate::policy::balancer::nginx::random_two_least_conn::less_loaded_of_two;

@@ -1,4 +1,4 @@
-//! Tables by candidate set that outlive changes of health: in nginx a server that is down keeps its place.
+//! Tables by candidate set that outlive changes of health, for proxies in which a server that is down keeps its place.
 
 use std::hash::Hasher;
 

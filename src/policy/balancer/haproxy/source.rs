@@ -1,0 +1,78 @@
+//! HAProxy's `balance source`: a client's address sticks to a server.
+
+use core::net::IpAddr;
+
+use crate::policy::balancer::haproxy::hash_type::Hasher;
+use crate::policy::balancer::haproxy::hashing::{DIFFERENCES, Hashing};
+use crate::policy::balancer::haproxy::options::{backend_options, hash_options};
+use crate::policy::balancer::{Balance, Hints, Wants};
+use crate::policy::candidates::{CandidateSet, Rules};
+use crate::policy::{EndpointIndex, Endpoints};
+use crate::random::Rng;
+use crate::time::Time;
+
+hash_options! {
+    "What HAProxy lets a user write for `balance source`, `hash-type` and the servers.";
+}
+
+/// One process's servers.
+#[derive(Clone, Debug)]
+pub struct Balancer {
+    hashing: Hashing,
+    hasher: Hasher,
+}
+
+impl Balance for Balancer {
+    type Options = Options;
+    const ABOUT: &'static str = "A client's address sticks to a server";
+    const SOURCE: &'static str = "haproxy/haproxy src/backend.c, src/lb_map.c, src/lb_chash.c";
+    const CHECKED: &'static str = "Recordings of HAProxy 2.6.12";
+    const DIFFERENCES: &'static str = DIFFERENCES;
+    const RULES: Rules = Rules::Any;
+    const WANTS: Wants = Wants {
+        key: true,
+        ..Wants::NOTHING
+    };
+
+    fn new(options: &Options, set_count: usize) -> Balancer {
+        let hash = options.hash();
+        Balancer {
+            hashing: Hashing::new(options.backend(), hash, set_count),
+            hasher: hash.hasher,
+        }
+    }
+
+    fn on_added(&mut self, server: EndpointIndex, _: Time) {
+        self.hashing.on_added(server);
+    }
+
+    fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
+        self.hashing.update(endpoints, set, now);
+    }
+
+    #[inline]
+    fn pick(
+        &mut self,
+        endpoints: &Endpoints<'_>,
+        set: CandidateSet<'_>,
+        hints: &Hints<'_>,
+        now: Time,
+        _: &mut Rng,
+    ) -> Option<EndpointIndex> {
+        let hasher = self.hasher;
+        self.hashing.pick(endpoints, set, hints, now, || {
+            hints.call.source.map(|address| hasher.word(word(address)))
+        })
+    }
+}
+
+/// An address as one word: its words, in the order of the network, with exclusive or.
+fn word(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits >> 96) as u32 ^ (bits >> 64) as u32 ^ (bits >> 32) as u32 ^ bits as u32
+        }
+    }
+}

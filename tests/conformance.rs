@@ -1,5 +1,6 @@
 //! What every registered balancer must do, whatever its algorithm: one script of life, played on each.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use meshsim::policy::balancer::{Config, NAMES};
@@ -11,13 +12,46 @@ use meshsim::random::Rng;
 use meshsim::replay::setup;
 use meshsim::time::{Duration, Time};
 
-/// Balancers that send one caller's calls to one endpoint while they can, each with the reason: they spread nothing.
-const STICKY: [(&str, &str); 1] = [("grpc/pick_first", "a channel has one connection, and all calls use it")];
+/// Balancers that send one caller's calls to one endpoint while they can, each with the reason and with whom it is after its first
+/// endpoint has been away: they spread nothing.
+const STICKY: [(&str, &str, usize); 2] = [
+    ("grpc/pick_first", "a channel has one connection, and all calls use it", 1),
+    (
+        "haproxy/first",
+        "the second server gets what the first one has no room for",
+        0,
+    ),
+];
 
-/// All balancers that spread calls.
+/// Balancers that draw nothing, and so do the same whatever the seed.
+const DETERMINISTIC: [&str; 9] = [
+    "nginx/round_robin",
+    "nginx/least_conn",
+    "nginx/least_time",
+    "haproxy/roundrobin",
+    "haproxy/static_rr",
+    "haproxy/leastconn",
+    "traefik/wrr",
+    "traefik/least_time",
+    // Only for its first half a minute.
+    "research/weighted_response_time",
+];
+
+/// Balancers that use as few endpoints as they can.
+const NARROW: [&str; 1] = ["finagle/aperture"];
+
+/// Whether a balancer sends calls to unhealthy endpoints after several draws of nothing else.
+fn panics_itself(name: &str) -> bool {
+    name.starts_with("finagle/")
+}
+
+/// All balancers that spread calls over all endpoints.
 fn spreading() -> impl Iterator<Item = &'static str> {
-    let is_sticky = |name: &str| STICKY.iter().any(|(sticky, _)| *sticky == name);
-    NAMES.iter().copied().filter(move |name| !is_sticky(name))
+    let is_sticky = |name: &str| STICKY.iter().any(|(sticky, ..)| *sticky == name);
+    NAMES
+        .iter()
+        .copied()
+        .filter(move |name| !is_sticky(name) && !NARROW.contains(name))
 }
 
 fn balancer(name: &str) -> Config {
@@ -79,8 +113,11 @@ impl Caller {
 
     fn pick(&mut self) -> Result<Ticket, Refusal> {
         self.now += Duration::from_millis(1);
+        let hash = self.keys.next_u64();
         let call = CallInfo {
-            hash: Some(self.keys.next_u64()),
+            hash: Some(hash),
+            key: Some(&format!("/{hash:016x}")),
+            source: Some(IpAddr::V4(Ipv4Addr::from_bits(hash as u32))),
             ..CallInfo::default()
         };
         self.cluster.pick(&call, self.now)
@@ -153,10 +190,16 @@ fn one_endpoint_gets_everything() {
 #[test]
 fn equal_endpoints_get_about_the_same() {
     // 20,000 picks of 10: a uniformly random choice has mean 2000 and standard deviation 42.4, so 250 is nearly 6 of them.
-    // Shares of a ring of 1024 points are uneven by about sqrt(10/1024), 10 %, of which 4 times are allowed here.
+    // Shares of a ring of 1024 points are uneven by about sqrt(10/1024), 10 %, of which 4 times are allowed here. nginx has 160
+    // points each, HAProxy 16, of which the choice of two evens out a part. The hash of Traefik's hrw spreads little of the last
+    // characters over its high bits, where names differ and scores are made.
     for name in spreading() {
         let counts = Caller::new(name, endpoints(10), 7).counts(20_000, 5, 10);
-        let allowed = if name.ends_with("/ring_hash") { 800 } else { 250 };
+        let allowed = match name {
+            "envoy/ring_hash" | "grpc/ring_hash" | "nginx/hash_consistent" | "traefik/hrw" | "research/bounded_load" => 800,
+            "haproxy/random" => 1000,
+            _ => 250,
+        };
         assert!(
             counts.iter().all(|count| count.abs_diff(2000) <= allowed),
             "{name}: {counts:?}"
@@ -166,7 +209,22 @@ fn equal_endpoints_get_about_the_same() {
 
 #[test]
 fn weights_are_respected_where_that_is_promised() {
-    let promised = ["envoy/round_robin", "envoy/least_request", "envoy/ring_hash", "envoy/maglev"];
+    let promised = [
+        "envoy/round_robin",
+        "envoy/least_request",
+        "envoy/ring_hash",
+        "envoy/maglev",
+        "nginx/round_robin",
+        "nginx/least_conn",
+        "nginx/ip_hash",
+        "nginx/hash",
+        "nginx/random",
+        "haproxy/roundrobin",
+        "haproxy/static_rr",
+        "haproxy/source",
+        "haproxy/uri",
+        "traefik/wrr",
+    ];
     for name in promised {
         let weighted = (0..4)
             .map(|i| EndpointInfo {
@@ -212,6 +270,8 @@ fn removed_endpoints_get_nothing_and_added_ones_their_share() {
         // The answer of an endpoint that is gone is still taken.
         caller.done(in_flight);
         caller.resolve(&endpoints(8));
+        // Some let new endpoints warm up.
+        caller.now += Duration::from_secs(100);
         let counts = caller.counts(8000, 3, 8);
         assert!(counts.iter().all(|count| *count > 400), "{name}: {counts:?}");
         caller.resolve(&[]);
@@ -221,13 +281,13 @@ fn removed_endpoints_get_nothing_and_added_ones_their_share() {
 
 #[test]
 fn sticky_ones_stay_until_they_must_go() {
-    for (name, _) in STICKY {
+    for (name, _, later) in STICKY {
         let mut caller = Caller::new(name, endpoints(3), 5);
         assert_eq!(caller.counts(100, 3, 3), [100, 0, 0], "{name}");
         caller.cluster.on_health(EndpointIndex(0), Health::Unhealthy, caller.now);
         assert_eq!(caller.counts(100, 3, 3), [0, 100, 0], "{name}");
         caller.cluster.on_health(EndpointIndex(0), Health::Healthy, caller.now);
-        assert_eq!(caller.counts(100, 3, 3), [0, 100, 0], "{name}: it has a connection");
+        assert_eq!(caller.counts(100, 3, 3)[later], 100, "{name}");
         caller.resolve(&[endpoint(0), endpoint(2)]);
         assert_eq!(caller.counts(100, 3, 3), [100, 0, 0], "{name}");
         assert_eq!(caller.addresses(500, 30), caller.addresses(500, 30), "{name}");
@@ -259,6 +319,11 @@ fn when_all_are_unhealthy_envoy_panics_and_others_wait() {
                 let counts = caller.counts(4000, 3, 4);
                 assert!(counts.iter().all(|count| *count > 400), "{name}: {counts:?}");
             }
+            _ if panics_itself(name) => {
+                let counts = caller.counts(4000, 3, 4);
+                let used = counts.iter().filter(|count| **count > 400).count();
+                assert!(used == 4 || NARROW.contains(name) && used > 0, "{name}: {counts:?}");
+            }
             Rules::Ready | Rules::Any => assert_eq!(caller.pick(), Err(Refusal::NoEndpoint), "{name}"),
         }
     }
@@ -287,7 +352,9 @@ fn priorities_share_as_balancing_says() {
         };
         // Five standard deviations of a share of 20,000.
         assert!((spilled - expected).abs() < 0.017, "{name}: {spilled}");
-        assert_eq!(counts[..2], [0, 0], "{name}");
+        // Of four endpoints two are hit by 1/6 of the pairs, and by five pairs in a row in 2.6 of 20,000 picks.
+        let allowed = if panics_itself(name) { 15 } else { 0 };
+        assert!(counts[0] + counts[1] <= allowed, "{name}: {counts:?}");
     }
 }
 
@@ -297,7 +364,7 @@ fn same_seed_same_picks_and_another_seed_others() {
         // More calls at a time than endpoints, so that there is not always an idle one.
         let picks = |seed| Caller::new(name, endpoints(20), seed).addresses(500, 30);
         assert!(picks(1) == picks(1), "{name}");
-        assert!(picks(1) != picks(2), "{name}");
+        assert_eq!(picks(1) == picks(2), DETERMINISTIC.contains(&name), "{name}");
     }
 }
 

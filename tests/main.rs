@@ -3,6 +3,7 @@
 mod cli;
 mod conformance;
 mod determinism;
+mod fidelity;
 mod policy;
 mod readme;
 mod report;

@@ -37,6 +37,17 @@ pub struct ClusterConfig {
     pub retry: Option<retry::Options>,
 }
 
+impl From<balancer::Config> for ClusterConfig {
+    /// The balancer with nothing around it.
+    fn from(balancer: balancer::Config) -> ClusterConfig {
+        ClusterConfig {
+            balancer,
+            candidates: candidates::Options::default(),
+            retry: None,
+        }
+    }
+}
+
 /// What a policy may know of the call it places.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallInfo<'a> {

@@ -113,7 +113,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The fewest active requests among a few random endpoints, or among all";
     const SOURCE: &'static str = "envoyproxy/envoy source/extensions/load_balancing_policies/least_request/least_request_lb.cc";
-    const CHECKED: &'static str = "Recordings of Envoy 1.40; weights computed from its formula; the share that theory gives; slow start of Envoy 1.40 by share; weights computed from its slow start formula";
+    const CHECKED: &'static str = "Recordings of Envoy 1.40; weights computed from its formula; the share that theory gives; slow start of Envoy 1.40 by share; weights computed from its slow start formula; Recorded latencies of the real proxy";
     const RULES: Rules = Rules::Envoy;
 
     fn new(options: &Options, _: usize) -> Balancer {

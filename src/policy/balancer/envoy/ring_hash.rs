@@ -90,7 +90,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "A key sticks to an endpoint on a ring of hashes; without a key it is random";
     const SOURCE: &'static str = "envoyproxy/envoy source/extensions/load_balancing_policies/ring_hash/ring_hash_lb.cc";
-    const CHECKED: &'static str = "Recordings of Envoy 1.40; vectors of its ring hash test";
+    const CHECKED: &'static str = "Recordings of Envoy 1.40; vectors of its ring hash test; Recorded latencies of the real proxy";
     const RULES: Rules = Rules::EnvoyHash;
 
     fn new(options: &Options, set_count: usize) -> Balancer {

@@ -42,7 +42,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "One after the other from a random start; by weights on an earliest-deadline-first schedule";
     const SOURCE: &'static str = "envoyproxy/envoy source/extensions/load_balancing_policies/round_robin/round_robin_lb.h";
-    const CHECKED: &'static str = "Recordings of Envoy 1.40; vectors of its scheduler test; slow start of Envoy 1.40 by share; weights computed from its slow start formula";
+    const CHECKED: &'static str = "Recordings of Envoy 1.40; vectors of its scheduler test; slow start of Envoy 1.40 by share; weights computed from its slow start formula; Recorded latencies of the real proxy";
     const RULES: Rules = Rules::Envoy;
 
     fn new(options: &Options, _: usize) -> Balancer {

@@ -88,13 +88,6 @@ impl Points {
         let own = rest.take_while(move |member| !std::mem::replace(&mut ended, member.is_last));
         own.map(|member| member.place)
     }
-
-    /// The points in the order of the ring: hash and place of the first member.
-    #[cfg(test)]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u32, u32)> + '_ {
-        let places = self.servers.iter().map(|&begin| self.members[begin as usize].place);
-        self.hashes.iter().copied().zip(places)
-    }
 }
 
 /// Each point's hash follows from the one before.

@@ -24,6 +24,7 @@ mod subchannels;
 mod tables;
 mod two_choices;
 mod weighed;
+mod weight_classes;
 mod weighted_hosts;
 pub mod wrapped_number;
 
@@ -46,8 +47,9 @@ pub use schedules::Schedules;
 pub use slow_start::{SlowStart, SlowStartConfig};
 pub(super) use subchannels::{Change, ReadyList, Subchannels};
 pub use tables::Tables;
-pub use two_choices::two_distinct;
+pub use two_choices::{two_distinct, two_places};
 pub use weighed::Weighed;
+pub use weight_classes::WeightClasses;
 pub use weighted_hosts::{WeightedHost, weighted_hosts};
 
 use schemars::Schema;

@@ -53,7 +53,7 @@ impl WeightClasses {
     }
 
     /// How many classes there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.ends.len()
     }
 
@@ -67,7 +67,7 @@ impl WeightClasses {
     /// The class of a call. Draws nothing where there is but one.
     #[inline]
     pub fn draw(&self, set: CandidateSet<'_>, rng: &mut Rng) -> usize {
-        if self.len() == 1 {
+        if self.count() == 1 {
             return 0;
         }
         let drawn = self.alias.draw(rng) as usize;
@@ -78,7 +78,7 @@ impl WeightClasses {
         // Once around: where nobody is open the last one asked has it, which is the one drawn.
         let mut class = drawn;
         while !is_open(class) {
-            class = (class + 1) % self.len();
+            class = (class + 1) % self.count();
             if class == drawn {
                 break;
             }

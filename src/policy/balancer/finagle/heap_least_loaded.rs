@@ -189,7 +189,7 @@ impl Balancer {
     fn follow(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>) {
         self.classes.follow(endpoints, set);
         let mut class_of = vec![None; self.nodes.len()];
-        for class in 0..self.classes.len() {
+        for class in 0..self.classes.count() {
             for endpoint in self.classes.members(class) {
                 class_of[endpoint.at()] = Some(class as u32);
             }
@@ -200,10 +200,10 @@ impl Balancer {
                 self.remove(endpoint);
             }
         }
-        if self.heaps.len() < self.classes.len() {
-            self.heaps.resize_with(self.classes.len(), Heap::default);
+        if self.heaps.len() < self.classes.count() {
+            self.heaps.resize_with(self.classes.count(), Heap::default);
         }
-        for class in 0..self.classes.len() {
+        for class in 0..self.classes.count() {
             let is_new = |endpoint: &&EndpointIndex| self.nodes[endpoint.at()].place == NOWHERE;
             let mut fresh: Vec<EndpointIndex> = self.classes.members(class).iter().filter(is_new).copied().collect();
             // Finagle takes them from a hash set of objects, which has no order that anybody could know.

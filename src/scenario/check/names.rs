@@ -75,7 +75,9 @@ pub(super) fn services(document: &Document, index: &Index<'_>, diagnostics: &mut
     each_proper(services, "a service", PLAIN, diagnostics);
     for (_, service) in readable_services(document) {
         each_proper(service.operations.get(), "an operation", OPERATION, diagnostics);
-        let weights = given(&service.locality_weights).into_iter().flat_map(|(weights, _)| weights.iter());
+        let weights = given(&service.locality_weights)
+            .into_iter()
+            .flat_map(|(weights, _)| weights.iter());
         for (zone, _) in weights.filter(|(zone, _)| !index.zones.contains_key(zone.text.as_str())) {
             diagnostics.unknown_zone(zone.span, &zone.text, index.zones());
         }

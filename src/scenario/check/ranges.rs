@@ -130,7 +130,9 @@ pub(super) fn locality_weights(document: &Document, index: &Index<'_>, diagnosti
         let endpoints = given(&service.endpoints).map_or(&[][..], |(endpoints, _)| endpoints);
         for (place, endpoint) in (0..).zip(endpoints) {
             let Some(endpoint) = endpoint.get() else { continue };
-            let Some((&weight, span)) = given(&endpoint.locality_weight) else { continue };
+            let Some((&weight, span)) = given(&endpoint.locality_weight) else {
+                continue;
+            };
             let text = |field| given::<String>(field).map(|(text, _)| text);
             let priority = given(&endpoint.priority).map_or(0, |(&priority, _)| priority);
             let zone = zone_of(document, index, number, place);

@@ -191,7 +191,11 @@ fn endpoint_info(service: &Service, endpoint: Option<&Endpoint>, zone: &str) -> 
         None => of_service,
     };
     let mut by_zone = value(&service.locality_weights).into_iter().flat_map(Named::iter);
-    let of_zone = || by_zone.find(|(name, _)| name.text == zone).map(|(_, weight)| weight.checked());
+    let of_zone = || {
+        by_zone
+            .find(|(name, _)| name.text == zone)
+            .map(|(_, weight)| weight.checked())
+    };
     let hash_key = own(endpoint, |endpoint| &endpoint.hash_key).map(String::as_str);
     EndpointInfo {
         hash_key: hash_key.or(metadata.text("hash_key")).map(str::to_string),

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use meshsim::policy::balancer::NAMES;
-use meshsim::policy::{
-    Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointInfo, Outcome, Ticket, Upstream, candidates,
-};
+use meshsim::policy::{Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointInfo, Outcome, Ticket, Upstream};
 use meshsim::random::Rng;
 use meshsim::replay::setup;
 use meshsim::time::{Duration, Time};
@@ -29,11 +27,7 @@ impl Caller {
             weight: weight(i),
             ..EndpointInfo::default()
         };
-        let config = ClusterConfig {
-            balancer,
-            candidates: candidates::Options::default(),
-            retry: None,
-        };
+        let config = ClusterConfig::from(balancer);
         let upstream = Arc::new(Upstream::new(config, (0..endpoints).map(info).collect()));
         let mut caller = Caller {
             cluster: Cluster::new(upstream, &CallerInfo::default(), Rng::new(1), Time::ZERO),

@@ -85,6 +85,16 @@ const CHARACTERS: &[Character] = &[
     Character { name: "finagle/aperture", spread: Spread::Part, ..ALL },
     // With ten endpoints its twelve logical ones are all of them.
     Character { name: "finagle/deterministic_aperture", signal: Signal::Some, ..ALL },
+    // Each call has a connection of its own here.
+    Character { name: "kube_proxy/ipvs_rr", random: false, ..ALL },
+    Character { name: "kube_proxy/ipvs_wrr", random: false, weights: true, ..ALL },
+    Character { name: "kube_proxy/ipvs_lc", random: false, signal: Signal::Least, ..ALL },
+    Character { name: "kube_proxy/ipvs_wlc", random: false, weights: true, signal: Signal::Least, ..ALL },
+    // Its 256 places do not divide by every sum of weights.
+    Character { name: "kube_proxy/ipvs_sh", uneven: 450, random: false, weights: true, ..ALL },
+    // Of equal ones the first is taken, and closed connections do not count.
+    Character { name: "kube_proxy/ipvs_sed", spread: Spread::Part, random: false, ..ALL },
+    Character { name: "kube_proxy/ipvs_nq", spread: Spread::Part, random: false, ..ALL },
     Character { name: "nginx/round_robin", random: false, weights: true, ..ALL },
     Character { name: "nginx/least_conn", random: false, weights: true, signal: Signal::Least, ..ALL },
     Character { name: "nginx/least_time", random: false, signal: Signal::Least, ..ALL },

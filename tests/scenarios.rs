@@ -42,12 +42,14 @@ fn each_says_what_it_asks_and_what_to_look_for() {
     assert_eq!(
         names,
         [
+            "aperture.yaml",
             "full-scan.yaml",
             "hot-key.yaml",
             "many-proxies.yaml",
             "mixed-replies.yaml",
             "online-boutique.yaml",
             "power-of-two.yaml",
+            "prequal.yaml",
             "quickstart.yaml",
             "tail-at-scale.yaml"
         ]
@@ -62,6 +64,16 @@ fn expectations_hold(name: &str) {
     for decision in decide(&scenario, &outcome) {
         assert_eq!(decision.verdict, Verdict::Holds, "{name}: {decision:?}");
     }
+}
+
+#[test]
+fn aperture_finds_what_it_expects() {
+    expectations_hold("aperture.yaml");
+}
+
+#[test]
+fn prequal_finds_what_it_expects() {
+    expectations_hold("prequal.yaml");
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use meshsim::model::plan::*;
 use meshsim::model::{Elision, RunOptions, RunResult, run};
-use meshsim::policy::connection_pool::Protocol;
-use meshsim::policy::{ClusterConfig, EndpointInfo, candidates};
+use meshsim::policy::balancer;
+use meshsim::policy::connection_pool::{self, Protocol};
+use meshsim::policy::{ClusterConfig, EndpointInfo};
 use meshsim::random::{ArrivalConfig, Distribution, Rng};
 use meshsim::time::{Duration, Time};
 
@@ -182,21 +183,21 @@ impl Builder {
             serde_json::from_str(retry).expect("these options are valid")
         });
         let balancer = dice.one(&BALANCERS);
-        let balancer = serde_json::from_str(balancer).expect("these options are valid");
+        let balancer: balancer::Config = serde_json::from_str(balancer).expect("these options are valid");
         let connections = if dice.chance(30) {
             let protocol = dice.one(&[Protocol::Http1, Protocol::Http2]);
-            ConnectionPlan::Pooled {
+            ConnectionPlan::Pooled(connection_pool::Options {
                 protocol,
                 idle_timeout: Duration::from_millis(20),
-            }
+                ..connection_pool::Options::default()
+            })
         } else {
             ConnectionPlan::Warm
         };
         let cluster = self.plan.clusters.len() as u32;
         let config = Arc::new(ClusterConfig {
-            balancer,
-            candidates: candidates::Options::default(),
             retry,
+            ..ClusterConfig::from(balancer)
         });
         self.plan.clusters.push(ClusterPlan {
             owner,

@@ -21,7 +21,7 @@ pub(crate) struct Caller {
     /// The numbers of what its calls demand, in the order of the plan.
     pub demands: Vec<MatchId>,
     /// Its connections, where they cost anything.
-    pub connections: Option<ConnectionPool>,
+    pub connections: Option<Connections>,
     /// What its balancer wants to know.
     pub wants: Wants,
     /// A number of its own, which its address is made of.
@@ -39,6 +39,15 @@ pub(crate) struct Caller {
     pub endpoint_count: u32,
     /// The upstream.
     pub service: u32,
+}
+
+/// Who keeps the connections.
+#[derive(Debug)]
+pub(crate) enum Connections {
+    /// The policy: it chooses for each of them.
+    Pinned,
+    /// The model: it needs one to wherever the policy sends a call.
+    Pool(ConnectionPool),
 }
 
 impl World<'_> {
@@ -68,8 +77,10 @@ impl World<'_> {
             .rng(Purpose::Policy, (u64::from(cluster_plan) << 32) | u64::from(caller));
         let connections = match plan.connections {
             ConnectionPlan::Warm => None,
-            ConnectionPlan::Pooled { protocol, idle_timeout } => {
-                Some(ConnectionPool::new(protocol, idle_timeout, service.endpoint_count))
+            ConnectionPlan::Pooled(_) if plan.config.balancer.is_per_connection() => Some(Connections::Pinned),
+            ConnectionPlan::Pooled(options) => {
+                let rng = self.streams.rng(Purpose::Connection, u64::from(slot));
+                Some(Connections::Pool(ConnectionPool::new(options, service.endpoint_count, rng)))
             }
         };
         let info = CallerInfo {
@@ -211,8 +222,8 @@ impl World<'_> {
     pub(super) fn report(&mut self, call: u32, outcome: &Outcome, now: Time) -> Verdict {
         let row = &self.calls[call];
         let caller = &mut self.callers[row.cluster as usize];
-        if let Some(connections) = &mut caller.connections {
-            connections.released(row.endpoint, outcome.answer, now);
+        if let Some(Connections::Pool(pool)) = &mut caller.connections {
+            pool.released(row.endpoint, row.endpoint, outcome.answer, now, |_| {});
         }
         caller.cluster.on_finished(
             Ticket {
@@ -233,5 +244,15 @@ impl World<'_> {
         let listener = state.idle_listeners[state.idle_rng.below(state.idle_listeners.len() as u64) as usize];
         let caller = &mut self.callers[listener as usize];
         caller.cluster.on_idle(EndpointIndex(endpoint - caller.first_endpoint), now);
+    }
+
+    /// An endpoint's end of all connections is gone: callers whose policy keeps them are told.
+    pub(super) fn lose_connections(&mut self, endpoint: u32, now: Time) {
+        let service = self.endpoints[endpoint as usize].service;
+        for caller in self.callers.iter_mut().filter(|caller| caller.service == service) {
+            caller
+                .cluster
+                .on_connections_lost(EndpointIndex(endpoint - caller.first_endpoint), now);
+        }
     }
 }

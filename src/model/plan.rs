@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 pub use crate::policy::connection_pool::Protocol;
-use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch};
+use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, connection_pool};
 use crate::random::{Arrival, Distribution};
 use crate::time::{Duration, Time};
 
@@ -347,12 +347,7 @@ pub enum ConnectionPlan {
     /// Connections are there from the start and cost nothing.
     Warm,
     /// One TCP round trip for a new connection.
-    Pooled {
-        /// What a connection carries.
-        protocol: Protocol,
-        /// A connection without requests for this long is closed.
-        idle_timeout: Duration,
-    },
+    Pooled(connection_pool::Options),
 }
 
 /// One client.

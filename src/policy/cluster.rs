@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::policy::balancer::{Balancer, Hints};
 use crate::policy::candidates::{LocalitySchedules, Rules};
+use crate::policy::connection_pool::Connection;
 use crate::policy::endpoints::Endpoints;
+use crate::policy::pinned::Pinned;
 use crate::policy::timeline::Moment;
 use crate::policy::upstream::{Upstream, View};
 use crate::policy::{
@@ -26,6 +28,8 @@ pub struct Cluster {
     schedules: LocalitySchedules,
     // The first is that of calls that say nothing; empty where there are no subsets.
     demands: Vec<Demand>,
+    // Where the balancer chooses for each connection.
+    pinned: Option<Box<Pinned>>,
     rng: Rng,
 }
 
@@ -50,6 +54,11 @@ impl Cluster {
         for &endpoint in view.endpoints() {
             balancer.on_added(endpoint, now);
         }
+        let config = view.config();
+        let pinned = config.balancer.is_per_connection().then(|| {
+            let rng = Rng::new(rng.next_u64());
+            Box::new(Pinned::new(config.connections, view.listing().infos.len(), rng))
+        });
         let mut cluster = Cluster {
             active: vec![0; view.listing().infos.len()],
             view,
@@ -58,6 +67,7 @@ impl Cluster {
             balancer,
             schedules: LocalitySchedules::default(),
             demands: Vec::new(),
+            pinned,
             rng,
         };
         let unspoken = cluster.view.config().candidates.metadata_match.clone();
@@ -115,6 +125,9 @@ impl Cluster {
     /// A [`Refusal`] says why there is no endpoint.
     #[inline]
     pub fn pick_again(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
+        if let Some(endpoint) = self.acquire_pinned(now) {
+            return Ok(Ticket { endpoint });
+        }
         let demand = call.metadata_match.map_or(0, |MatchId(number)| number as usize);
         let mut offered = 0;
         let endpoint = loop {
@@ -128,7 +141,42 @@ impl Cluster {
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
         self.balancer.on_started(endpoint, now);
+        if let Some(pinned) = &mut self.pinned {
+            pinned.open(endpoint, now);
+        }
         Ok(Ticket { endpoint })
+    }
+
+    /// Places an attempt on an open connection, where the balancer chooses for each connection and one can take it.
+    #[inline]
+    fn acquire_pinned(&mut self, now: Time) -> Option<EndpointIndex> {
+        let (pinned, balancer) = (self.pinned.as_mut()?, &mut self.balancer);
+        let endpoint = pinned.acquire(now, |endpoint| balancer.on_closed(endpoint, now))?;
+        self.active[endpoint.at()] += 1;
+        self.active_total += 1;
+        Some(endpoint)
+    }
+
+    /// What connection the last attempt got, where the balancer chooses for each connection; `None`: it chooses for each attempt, and
+    /// connections are the driver's.
+    #[inline]
+    pub fn connection(&self) -> Option<Connection> {
+        self.pinned.as_ref().map(|pinned| pinned.last())
+    }
+
+    /// The new connection that the last attempt got will be open at `at`; attempts that come before wait for it.
+    pub fn on_opening(&mut self, at: Time) {
+        if let Some(pinned) = &mut self.pinned {
+            pinned.opening(at);
+        }
+    }
+
+    /// The connections to an endpoint broke, or were closed from its side: attempts on them are told by themselves.
+    pub fn on_connections_lost(&mut self, endpoint: EndpointIndex, now: Time) {
+        if let Some(pinned) = &mut self.pinned {
+            let balancer = &mut self.balancer;
+            pinned.lose(endpoint, |endpoint| balancer.on_closed(endpoint, now));
+        }
     }
 
     /// An endpoint of a group.
@@ -143,7 +191,7 @@ impl Cluster {
         let endpoints = Endpoints {
             infos: &self.view.listing().infos,
             weights: &self.view.listing().weights,
-            active: &self.active,
+            active: self.pinned.as_ref().map_or(&self.active, |pinned| pinned.counts()),
             active_total: self.active_total,
         };
         let hints = Hints {
@@ -169,6 +217,11 @@ impl Cluster {
         *active -= 1;
         self.active_total -= 1;
         self.balancer.on_finished(ticket.endpoint, outcome, now);
+        if let Some(pinned) = &mut self.pinned {
+            let balancer = &mut self.balancer;
+            let closed = |endpoint| balancer.on_closed(endpoint, now);
+            pinned.released(ticket.endpoint, outcome.answer, now, closed);
+        }
         match &self.view.config().retry {
             None => Verdict::Done,
             Some(retry) => retry.verdict(outcome, &mut self.rng),
@@ -217,6 +270,16 @@ impl Cluster {
             .resolved(answer, |endpoint| active[endpoint.at()] > 0, &mut self.place);
         let last = self.come_to(next);
         self.active.resize(self.view.listing().infos.len(), 0);
+        if let Some(pinned) = &mut self.pinned {
+            // Who leaves the list is being shut down, and closes its connections.
+            let balancer = &mut self.balancer;
+            for &endpoint in last.endpoints() {
+                if self.view.listing().is_retired(endpoint) {
+                    pinned.lose(endpoint, |endpoint| balancer.on_closed(endpoint, now));
+                }
+            }
+            pinned.reserve(self.view.listing().infos.len());
+        }
         for &endpoint in self.view.endpoints() {
             if last.listing().is_retired(endpoint) {
                 self.balancer.on_added(endpoint, now);

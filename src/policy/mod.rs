@@ -11,6 +11,7 @@ pub mod connection_pool;
 mod endpoints;
 mod listing;
 mod metadata;
+mod pinned;
 pub mod retry;
 mod timeline;
 mod upstream;
@@ -35,6 +36,9 @@ pub struct ClusterConfig {
     pub candidates: candidates::Options,
     /// Whether and when to try again; `None`: never.
     pub retry: Option<retry::Options>,
+    /// How connections are used, for balancers that choose for each connection and not for each call; `None`: each call has one of its
+    /// own.
+    pub connections: Option<connection_pool::Options>,
 }
 
 impl From<balancer::Config> for ClusterConfig {
@@ -44,6 +48,7 @@ impl From<balancer::Config> for ClusterConfig {
             balancer,
             candidates: candidates::Options::default(),
             retry: None,
+            connections: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::policy::balancer::{Config, NAMES, known_name};
 use crate::policy::candidates::{self, CommonLbConfig, LbSubsetConfig, LocalityMode, OverprovisioningFactor, Parts, Percent};
-use crate::policy::{ClusterConfig, MetadataMatch, retry};
+use crate::policy::{ClusterConfig, MetadataMatch, connection_pool, retry};
 use crate::time::Duration;
 
 /// One `--set`.
@@ -80,6 +80,7 @@ struct Mesh {
     #[serde(rename = "balancer")]
     _balancer: IgnoredAny,
     retry: Option<retry::Options>,
+    connection_pool: Option<Pool>,
     // A script says itself when a call times out.
     #[serde(rename = "timeout")]
     _timeout: Option<Duration>,
@@ -91,6 +92,43 @@ struct Mesh {
     metadata_match: MetadataMatch,
 }
 
+/// How connections are used, which matters to balancers that choose for each of them.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Pool {
+    protocol: Option<Protocol>,
+    idle_timeout: Option<Duration>,
+    max_concurrent_streams: Option<u32>,
+    max_requests_per_connection: Option<u32>,
+    max_connection_duration: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Pool {
+    fn options(&self) -> Result<connection_pool::Options, String> {
+        let default = connection_pool::Options::default();
+        if self.max_concurrent_streams == Some(0) {
+            return Err("in `mesh.connection_pool`: `max_concurrent_streams` must be at least 1".to_string());
+        }
+        Ok(connection_pool::Options {
+            protocol: match self.protocol {
+                Some(Protocol::Http1) => connection_pool::Protocol::Http1,
+                Some(Protocol::Http2) => connection_pool::Protocol::Http2,
+                None => default.protocol,
+            },
+            idle_timeout: self.idle_timeout.unwrap_or(default.idle_timeout),
+            max_concurrent_streams: self.max_concurrent_streams.unwrap_or(default.max_concurrent_streams),
+            max_requests_per_connection: connection_pool::requests(self.max_requests_per_connection),
+            max_connection_duration: self.max_connection_duration.unwrap_or(default.max_connection_duration),
+        })
+    }
+}
 /// Keys of a `mesh:` block that can be set by name, as a balancer's options can.
 const MESH_SETTINGS: [&str; 5] = [
     "common_lb_config",
@@ -167,6 +205,7 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         candidates.locality = LocalityMode::WhereKnown;
     }
     Ok(ClusterConfig {
+        connections: mesh.connection_pool.as_ref().map(Pool::options).transpose()?,
         balancer,
         candidates,
         retry: mesh.retry,

@@ -49,6 +49,9 @@ pub trait Balance: Clone {
 
     /// What it wants of a driver beside calls and their ends.
     const WANTS: Wants = Wants::NOTHING;
+    /// Whether it chooses for each connection rather than for each call: calls on an open connection go where that leads, and `active` of
+    /// the endpoints counts connections.
+    const PER_CONNECTION: bool = false;
 
     /// The same with these options.
     fn wants(options: &Self::Options) -> Wants {
@@ -101,7 +104,7 @@ pub trait Balance: Clone {
         rng: &mut Rng,
     ) -> Option<EndpointIndex>;
 
-    /// An attempt goes to `endpoint`.
+    /// An attempt, or a new connection, goes to `endpoint`.
     fn on_started(&mut self, endpoint: EndpointIndex, now: Time) {
         let _ = (endpoint, now);
     }
@@ -109,6 +112,11 @@ pub trait Balance: Clone {
     /// An attempt at `endpoint` ended; it is no longer counted as active.
     fn on_finished(&mut self, endpoint: EndpointIndex, outcome: &Outcome, now: Time) {
         let _ = (endpoint, outcome, now);
+    }
+
+    /// A connection to `endpoint` was closed. Only for balancers that choose for each connection.
+    fn on_closed(&mut self, endpoint: EndpointIndex, now: Time) {
+        let _ = (endpoint, now);
     }
 
     /// `endpoint` reports to this caller that it is idle.
@@ -265,6 +273,13 @@ macro_rules! registry {
                 }
             }
 
+            /// Whether it chooses for each connection rather than for each call.
+            pub fn is_per_connection(&self) -> bool {
+                match self {
+                    $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::PER_CONNECTION,)*)*
+                }
+            }
+
             /// Whether the options make sense together.
             ///
             /// # Errors
@@ -349,6 +364,10 @@ macro_rules! dispatch {
                 match self { $(Balancer::$variant(balancer) => balancer.on_finished(endpoint, outcome, now),)* }
             }
 
+            pub fn on_closed(&mut self, endpoint: EndpointIndex, now: Time) {
+                match self { $(Balancer::$variant(balancer) => balancer.on_closed(endpoint, now),)* }
+            }
+
             #[inline]
             pub fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
                 match self { $(Balancer::$variant(balancer) => balancer.on_idle(endpoint, now),)* }
@@ -400,6 +419,15 @@ registry! {
         deterministic_aperture: FinagleDeterministicAperture,
     }
     kube_proxy {
+        iptables: KubeProxyIptables,
+        nftables: KubeProxyNftables,
+        ipvs_rr: KubeProxyIpvsRr,
+        ipvs_wrr: KubeProxyIpvsWrr,
+        ipvs_lc: KubeProxyIpvsLc,
+        ipvs_wlc: KubeProxyIpvsWlc,
+        ipvs_sh: KubeProxyIpvsSh,
+        ipvs_sed: KubeProxyIpvsSed,
+        ipvs_nq: KubeProxyIpvsNq,
     }
     nginx {
         round_robin: NginxRoundRobin,

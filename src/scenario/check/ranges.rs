@@ -228,6 +228,8 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         }
         if let Some((pool, _)) = mesh.connection_pool.set().and_then(|field| Some((field.get()?, field.span))) {
             longer_than_zero(&pool.idle_timeout, "idle_timeout", diagnostics);
+            at_least_one(&pool.max_concurrent_streams, "max_concurrent_streams", diagnostics);
+            longer_than_zero(&pool.max_connection_duration, "max_connection_duration", diagnostics);
         }
     };
     check(&document.mesh);

@@ -9,7 +9,7 @@ use serde::de::value::{Error, StrDeserializer};
 use super::{Compiler, value};
 use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, SitePlan};
 use crate::policy::candidates::{self, Parts};
-use crate::policy::{ClusterConfig, MetadataMatch, balancer, retry};
+use crate::policy::{ClusterConfig, MetadataMatch, balancer, connection_pool, retry};
 use crate::random::DistributionConfig;
 use crate::scenario::decode::Field;
 use crate::scenario::schema::mesh::{ConnectionPool, Mesh, Protocol};
@@ -18,9 +18,6 @@ use crate::time::Duration;
 
 /// The balancer of a mesh that names none: Envoy's default.
 const DEFAULT_BALANCER: &str = "envoy/round_robin";
-/// Envoy's default of `idle_timeout` (HttpProtocolOptions).
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
-
 /// What is known of edges and clusters while the plan grows.
 #[derive(Default)]
 pub(super) struct Sites {
@@ -94,25 +91,40 @@ impl<'s> Policy<'s> {
 
     fn config(&self) -> ClusterConfig {
         let default = || balancer::Config::deserialize(StrDeserializer::<Error>::new(DEFAULT_BALANCER));
+        let balancer = match self.balancer {
+            Some(balancer) => balancer.clone(),
+            None => default().expect("the default balancer is registered"),
+        };
         ClusterConfig {
-            balancer: match self.balancer {
-                Some(balancer) => balancer.clone(),
-                None => default().expect("the default balancer is registered"),
-            },
             candidates: candidates::Options::new(self.candidates),
+            connections: self.pool_options().filter(|_| balancer.is_per_connection()),
             retry: self.retry.filter(|retry| retry.num_retries > 0).cloned(),
+            ..balancer.into()
         }
     }
 
     fn connections(&self) -> ConnectionPlan {
-        let Some(pool) = self.pool else { return ConnectionPlan::Warm };
-        ConnectionPlan::Pooled {
+        self.pool_options().map_or(ConnectionPlan::Warm, ConnectionPlan::Pooled)
+    }
+
+    fn pool_options(&self) -> Option<connection_pool::Options> {
+        let pool = self.pool?;
+        let default = connection_pool::Options::default();
+        Some(connection_pool::Options {
             protocol: match value(&pool.protocol) {
                 Some(Protocol::Http1) => plan::Protocol::Http1,
-                Some(Protocol::Http2) | None => plan::Protocol::Http2,
+                Some(Protocol::Http2) => plan::Protocol::Http2,
+                None => default.protocol,
             },
-            idle_timeout: value(&pool.idle_timeout).copied().unwrap_or(IDLE_TIMEOUT),
-        }
+            idle_timeout: value(&pool.idle_timeout).copied().unwrap_or(default.idle_timeout),
+            max_concurrent_streams: value(&pool.max_concurrent_streams)
+                .copied()
+                .unwrap_or(default.max_concurrent_streams),
+            max_requests_per_connection: connection_pool::requests(value(&pool.max_requests_per_connection).copied()),
+            max_connection_duration: value(&pool.max_connection_duration)
+                .copied()
+                .unwrap_or(default.max_connection_duration),
+        })
     }
 }
 

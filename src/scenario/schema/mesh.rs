@@ -86,6 +86,14 @@ pub struct ConnectionPool {
     pub protocol: Option<Field<Protocol>>,
     /// A connection without requests for this long is closed; 1h if absent, as in Envoy.
     pub idle_timeout: Option<Field<Duration>>,
+    /// So many requests share a connection of `http2` at a time, at least 1; 100 if absent, the least that HTTP/2 recommends.
+    /// Further requests open another connection.
+    pub max_concurrent_streams: Option<Field<u32>>,
+    /// A connection is closed after so many requests; without limit if absent or 0, as in Envoy.
+    pub max_requests_per_connection: Option<Field<u32>>,
+    /// A connection is closed at this age, which varies by 10 %, once its requests have ended (gRPC's `MAX_CONNECTION_AGE`); without
+    /// limit if absent.
+    pub max_connection_duration: Option<Field<Duration>>,
 }
 
 /// What a connection carries.

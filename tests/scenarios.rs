@@ -42,6 +42,7 @@ fn each_says_what_it_asks_and_what_to_look_for() {
     assert_eq!(
         names,
         [
+            "aperture.yaml",
             "full-scan.yaml",
             "grpc-behind-kube-proxy.yaml",
             "hot-key.yaml",
@@ -49,6 +50,7 @@ fn each_says_what_it_asks_and_what_to_look_for() {
             "mixed-replies.yaml",
             "online-boutique.yaml",
             "power-of-two.yaml",
+            "prequal.yaml",
             "quickstart.yaml",
             "tail-at-scale.yaml"
         ]
@@ -63,6 +65,16 @@ fn expectations_hold(name: &str) {
     for decision in decide(&scenario, &outcome) {
         assert_eq!(decision.verdict, Verdict::Holds, "{name}: {decision:?}");
     }
+}
+
+#[test]
+fn aperture_finds_what_it_expects() {
+    expectations_hold("aperture.yaml");
+}
+
+#[test]
+fn prequal_finds_what_it_expects() {
+    expectations_hold("prequal.yaml");
 }
 
 #[test]

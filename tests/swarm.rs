@@ -204,6 +204,7 @@ impl Builder {
             service,
             config,
             connections,
+            demands: Vec::new(),
         });
         let edge = self.plan.edges.len() as u32;
         self.plan.edges.push(EdgePlan {
@@ -214,6 +215,7 @@ impl Builder {
             operation: service,
             edge,
             cluster,
+            demand: NO_DEMAND,
             timeout: dice.one(&[Duration::MAX, Duration::from_millis(20), Duration::from_millis(40)]),
             per_try_timeout: dice.one(&[Duration::MAX, Duration::from_millis(7), Duration::from_millis(10)]),
             request_size: dice.one(&[NO_SIZE, 4]),

@@ -9,7 +9,7 @@ use crate::model::plan::{ConnectionPlan, Owner};
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
 use crate::policy::connection_pool::ConnectionPool;
-use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, Outcome, Ticket, Verdict};
+use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Ticket, Verdict};
 use crate::random::Purpose;
 use crate::time::Time;
 
@@ -18,6 +18,8 @@ use crate::time::Time;
 pub(crate) struct Caller {
     /// Its policy state.
     pub cluster: Cluster,
+    /// The numbers of what its calls demand, in the order of the plan.
+    pub demands: Vec<MatchId>,
     /// Its connections, where they cost anything.
     pub connections: Option<Connections>,
     /// What its balancer wants to know.
@@ -86,9 +88,14 @@ impl World<'_> {
             zone: self.plan.network.zone_names[zone as usize].clone(),
             ..self.peers(cluster_plan)
         };
-        let cluster = Cluster::new(Arc::clone(&self.upstreams[cluster_plan as usize]), &info, rng, now);
+        let mut cluster = Cluster::new(Arc::clone(&self.upstreams[cluster_plan as usize]), &info, rng, now);
         let index = self.callers.len() as u32;
         self.callers.push(Caller {
+            demands: self.plan.clusters[cluster_plan as usize]
+                .demands
+                .iter()
+                .map(|demand| cluster.demand(demand))
+                .collect(),
             cluster,
             connections,
             wants: plan.config.balancer.wants(),
@@ -167,6 +174,10 @@ impl World<'_> {
             attempt: u32::from(row.attempts) - 1,
             tried: if row.attempts > 1 { &self.tried[call as usize] } else { &[] },
             server_load,
+            metadata_match: match caller.demands.as_slice() {
+                [] => None,
+                demands => demands.get(self.plan.sites[row.site as usize].demand as usize).copied(),
+            },
             ..CallInfo::default()
         };
         if caller.wants.key {

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::policy::balancer::{Config, NAMES, known_name};
-use crate::policy::candidates::{self, CommonLbConfig, LbSubsetConfig, LocalityMode, Parts, Percent};
+use crate::policy::candidates::{self, CommonLbConfig, LbSubsetConfig, LocalityMode, OverprovisioningFactor, Parts, Percent};
 use crate::policy::{ClusterConfig, MetadataMatch, connection_pool, retry};
 use crate::time::Duration;
 
@@ -86,7 +86,7 @@ struct Mesh {
     _timeout: Option<Duration>,
     common_lb_config: Option<CommonLbConfig>,
     healthy_panic_threshold: Option<Percent>,
-    overprovisioning_factor: Option<u32>,
+    overprovisioning_factor: Option<OverprovisioningFactor>,
     weighted_priority_health: Option<bool>,
     lb_subset_config: Option<LbSubsetConfig>,
     metadata_match: MetadataMatch,
@@ -184,6 +184,13 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
     if let Some(retry) = &mesh.retry {
         retry.check().map_err(|message| format!("in `mesh.retry`: {message}"))?;
     }
+    let checks = [
+        mesh.common_lb_config.as_ref().map(CommonLbConfig::check),
+        mesh.lb_subset_config.as_ref().map(LbSubsetConfig::check),
+    ];
+    for check in checks.into_iter().flatten() {
+        check.map_err(|message| format!("in `mesh`: {message}"))?;
+    }
     let parts = Parts {
         common_lb_config: mesh.common_lb_config.as_ref(),
         healthy_panic_threshold: mesh.healthy_panic_threshold,
@@ -191,7 +198,7 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         weighted_priority_health: mesh.weighted_priority_health,
         lb_subset_config: mesh.lb_subset_config.as_ref(),
     };
-    let mut candidates = candidates::Options::new(parts).map_err(|message| format!("in `mesh`: {message}"))?;
+    let mut candidates = candidates::Options::new(parts);
     candidates.metadata_match = mesh.metadata_match;
     // What a script says of localities is meant, even if no file does.
     if candidates.locality == LocalityMode::Ignored {

@@ -31,6 +31,11 @@ pub const EVIDENCE: &[Evidence] = &[
         check: panics,
     },
     Evidence {
+        policy: "finagle/p2c_least_loaded",
+        against: "Shares of weighted endpoints",
+        check: || weight_classes("finagle/p2c_least_loaded"),
+    },
+    Evidence {
         policy: "finagle/p2c_peak_ewma",
         against: "Vectors computed from Finagle's source",
         check: peak_ewma_vectors,
@@ -46,6 +51,11 @@ pub const EVIDENCE: &[Evidence] = &[
         check: slow_nodes_are_tried_once,
     },
     Evidence {
+        policy: "finagle/p2c_peak_ewma",
+        against: "Shares of weighted endpoints",
+        check: || weight_classes("finagle/p2c_peak_ewma"),
+    },
+    Evidence {
         policy: "finagle/heap_least_loaded",
         against: "Loads that Finagle's own tests expect",
         check: heap_loads,
@@ -59,6 +69,11 @@ pub const EVIDENCE: &[Evidence] = &[
         policy: "finagle/heap_least_loaded",
         against: "The least load of all",
         check: heap_is_nearly_exact,
+    },
+    Evidence {
+        policy: "finagle/heap_least_loaded",
+        against: "Shares of weighted endpoints",
+        check: || weight_classes("finagle/heap_least_loaded"),
     },
     Evidence {
         policy: "finagle/aperture",
@@ -314,6 +329,17 @@ fn heap_is_nearly_exact() -> String {
         "{exact} picks of the least load, {one} of one more; idle: {}",
         check_shares(&counts, &[1.0; 10])
     )
+}
+
+/// `TrafficDistributor.scala`: a class of one weight gets the sum of its weights, and its members the same each; a class in which
+/// nobody is open leaves its calls to the next heavier one.
+fn weight_classes(policy: &str) -> String {
+    let weights = [1, 3, 1, 2, 3, 1];
+    let mut crowd = Crowd::new(policy, &json!({}), &weights, 29);
+    let all = check_shares(&crowd.counts(60_000, 0), &weights.map(f64::from));
+    set_health(&mut crowd, 3, Health::Unhealthy);
+    let left = check_shares(&crowd.counts(60_000, 0), &[1.0, 4.0, 1.0, 0.0, 4.0, 1.0]);
+    format!("3 classes: {all}; one of them closed: {left}")
 }
 
 /// The endpoints that get requests while `c` are in flight and the oldest ends first.

@@ -3,6 +3,7 @@
 //! A balancer is one file with two public items, `Options` and `Balancer`, a `mod` line in its family and a line in the registry
 //! below. Everything else (dispatch, reading a scenario, JSON Schema, `meshsim policies`) follows from those.
 
+pub mod child_policy;
 pub mod common;
 mod config;
 pub mod envoy;
@@ -40,6 +41,12 @@ pub trait Balance: Clone {
     const DIFFERENCES: &'static str = "";
     /// How its family makes candidates of endpoints.
     const RULES: Rules;
+    /// The same with these options.
+    fn rules(options: &Self::Options) -> Rules {
+        let _ = options;
+        Self::RULES
+    }
+
     /// What it wants of a driver beside calls and their ends.
     const WANTS: Wants = Wants::NOTHING;
     /// Whether it chooses for each connection rather than for each call: calls on an open connection go where that leads, and `active` of
@@ -255,7 +262,7 @@ macro_rules! registry {
             /// How its family makes candidates of endpoints.
             pub fn rules(&self) -> Rules {
                 match self {
-                    $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::RULES,)*)*
+                    $($(Config::$variant(options) => <$family::$name::Balancer as Balance>::rules(options),)*)*
                 }
             }
 
@@ -393,6 +400,8 @@ registry! {
         weighted_round_robin: GrpcWeightedRoundRobin,
         ring_hash: GrpcRingHash,
         least_request: GrpcLeastRequest,
+        priority: GrpcPriority,
+        weighted_target: GrpcWeightedTarget,
     }
     linkerd {
         peak_ewma: LinkerdPeakEwma,

@@ -16,7 +16,8 @@ pub use load::{Counts, Load, availability, distribute};
 pub use locality::effective_locality_weight;
 pub use options::{
     CommonLbConfig, FallbackPolicy, ForceLocalZone, LbSubsetConfig, LocalityBasis, LocalityMode, LocalityWeightedLbConfig,
-    MetadataFallbackPolicy, Options, Parts, Percent, SelectorFallbackPolicy, SubsetSelector, ZoneAwareLbConfig,
+    MetadataFallbackPolicy, Options, OverprovisioningFactor, Parts, Percent, SelectorFallbackPolicy, SubsetSelector,
+    ZoneAwareLbConfig,
 };
 pub use set::{CandidateSet, Locality};
 

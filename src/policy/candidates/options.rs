@@ -56,41 +56,24 @@ pub enum LocalityMode {
 
 impl Options {
     /// What a `mesh` says, part by part; what is absent has Envoy's default.
-    ///
-    /// # Errors
-    /// A sentence for the user about what does not go together.
-    pub fn new(parts: Parts<'_>) -> Result<Options, String> {
+    pub fn new(parts: Parts<'_>) -> Options {
         let defaults = Options::default();
         let common = parts.common_lb_config.cloned().unwrap_or_default();
-        let locality = match (common.zone_aware_lb_config, common.locality_weighted_lb_config) {
-            (Some(_), Some(_)) => {
-                return Err("`zone_aware_lb_config` and `locality_weighted_lb_config` exclude each other".to_string());
-            }
-            (Some(zone_aware), None) => LocalityMode::ZoneAware(zone_aware),
-            (None, Some(_)) => LocalityMode::Weighted,
-            (None, None) => defaults.locality,
-        };
         let threshold = parts.healthy_panic_threshold.or(common.healthy_panic_threshold);
-        let factor = parts.overprovisioning_factor.unwrap_or(defaults.overprovisioning_factor);
-        if factor < 100 {
-            return Err(format!(
-                "`overprovisioning_factor` is in per cent and must be at least 100, not {factor}"
-            ));
-        }
-        if let Some(subsets) = parts.lb_subset_config {
-            subsets.check()?;
-        }
-        Ok(Options {
-            healthy_panic_threshold: threshold.map_or(defaults.healthy_panic_threshold, |threshold| threshold.rounded()),
-            overprovisioning_factor: factor,
+        let factor = parts.overprovisioning_factor;
+        let subsets = parts.lb_subset_config.filter(|subsets| !subsets.subset_selectors.is_empty());
+        Options {
+            healthy_panic_threshold: threshold.map_or(defaults.healthy_panic_threshold, Percent::rounded),
+            overprovisioning_factor: factor.map_or(defaults.overprovisioning_factor, |factor| factor.0),
             weighted_priority_health: parts.weighted_priority_health.unwrap_or(defaults.weighted_priority_health),
-            locality,
-            subsets: parts
-                .lb_subset_config
-                .filter(|subsets| !subsets.subset_selectors.is_empty())
-                .cloned(),
+            locality: match (common.locality_weighted_lb_config, common.zone_aware_lb_config) {
+                (Some(_), _) => LocalityMode::Weighted,
+                (None, Some(zone_aware)) => LocalityMode::ZoneAware(zone_aware),
+                (None, None) => defaults.locality,
+            },
+            subsets: subsets.cloned(),
             metadata_match: defaults.metadata_match,
-        })
+        }
     }
 }
 
@@ -102,7 +85,7 @@ pub struct Parts<'a> {
     /// `healthy_panic_threshold`, which wins over that in `common_lb_config`.
     pub healthy_panic_threshold: Option<Percent>,
     /// `overprovisioning_factor`.
-    pub overprovisioning_factor: Option<u32>,
+    pub overprovisioning_factor: Option<OverprovisioningFactor>,
     /// `weighted_priority_health`.
     pub weighted_priority_health: Option<bool>,
     /// `lb_subset_config`.
@@ -122,6 +105,35 @@ pub struct CommonLbConfig {
     /// Localities get shares in proportion to their `locality_weight` and to how much of them is healthy.
     #[schemars(extend("x-upstream" = "CommonLbConfig.locality_weighted_lb_config"))]
     pub locality_weighted_lb_config: Option<LocalityWeightedLbConfig>,
+}
+
+impl CommonLbConfig {
+    /// Whether the options go together.
+    ///
+    /// # Errors
+    /// A sentence about those that do not.
+    pub fn check(&self) -> Result<(), String> {
+        match (&self.zone_aware_lb_config, &self.locality_weighted_lb_config) {
+            (Some(_), Some(_)) => Err("`zone_aware_lb_config` and `locality_weighted_lb_config` exclude each other".to_string()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// In per cent, at least 100: a level or a locality counts as fully available while 100 / this of its endpoints are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(inline, extend("minimum" = 100))]
+pub struct OverprovisioningFactor(u32);
+
+impl<'de> Deserialize<'de> for OverprovisioningFactor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OverprovisioningFactor, D::Error> {
+        match u32::deserialize(deserializer)? {
+            factor @ 100.. => Ok(OverprovisioningFactor(factor)),
+            factor => Err(de::Error::custom(format!(
+                "an overprovisioning factor is in per cent and must be at least 100, not {factor}"
+            ))),
+        }
+    }
 }
 
 /// It has no options.
@@ -210,7 +222,7 @@ pub struct LbSubsetConfig {
     /// Whether any endpoint serves when the fallback has none either.
     #[schemars(extend("x-upstream" = "LbSubsetConfig.panic_mode_any"))]
     pub panic_mode_any: bool,
-    /// Whether the localities of a subset have weights.
+    /// Whether the localities of a subset have weights; goes with `locality_weighted_lb_config`.
     #[schemars(extend("x-upstream" = "LbSubsetConfig.locality_weight_aware"))]
     pub locality_weight_aware: bool,
     /// Whether a locality's weight shrinks with the share of its endpoints that the subset has.

@@ -153,6 +153,11 @@ impl<'a> CandidateSet<'a> {
         })
     }
 
+    /// The set of another number.
+    pub(crate) fn other(self, number: usize) -> CandidateSet<'a> {
+        self.candidates.set(number as u32)
+    }
+
     /// The members by locality with the weight of each, in the order in which Envoy has them: the caller's own first, the others by
     /// name. `None`: localities have no weights here.
     pub fn by_weighted_locality(self) -> Option<Vec<(u32, Vec<EndpointIndex>)>> {

@@ -26,6 +26,7 @@ mod tables;
 mod topology;
 mod two_choices;
 mod weighed;
+mod weight_classes;
 mod weighted_hosts;
 pub mod wrapped_number;
 
@@ -49,8 +50,9 @@ pub use service::{Scheduler, Servers, Service, ServiceOptions};
 pub use slow_start::{SlowStart, SlowStartConfig};
 pub(super) use subchannels::{Change, ReadyList, Subchannels};
 pub use tables::Tables;
-pub use two_choices::two_distinct;
+pub use two_choices::{two_distinct, two_places};
 pub use weighed::Weighed;
+pub use weight_classes::WeightClasses;
 pub use weighted_hosts::{WeightedHost, weighted_hosts};
 
 use schemars::Schema;

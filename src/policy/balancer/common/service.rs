@@ -95,11 +95,11 @@ words! {
     #[expect(clippy::enum_variant_names, reason = "these are Kubernetes' words")]
     TrafficDistribution {
         /// The old name of `PreferSameZone`.
-        PreferClose = "PreferClose" | "prefer_close",
+        Close = "PreferClose" | "prefer_close",
         /// Those in the caller's zone.
-        PreferSameZone = "PreferSameZone" | "prefer_same_zone",
+        SameZone = "PreferSameZone" | "prefer_same_zone",
         /// Those on the caller's node, then those in its zone. Nodes are not modelled, so it is `PreferSameZone`.
-        PreferSameNode = "PreferSameNode" | "prefer_same_node",
+        SameNode = "PreferSameNode" | "prefer_same_node",
     }
 }
 

@@ -255,7 +255,7 @@ impl RingLookup {
     fn skip(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, servers: &Servers) {
         let ring = RingLookup::ring(&mut self.rings, endpoints, set, self.hash_key);
         let last = &mut self.levels[set.level()].last;
-        let place = last.and_then(|node| ring.place_of(node, server_key_of(self.hash_key, endpoints, node.server)));
+        let place = last.map(|node| ring.place_of(node, server_key_of(self.hash_key, endpoints, node.server)));
         let is_in_use = |node: Node| node.number < servers.eweight(node.server);
         let next = place.and_then(|place| ring.in_use_from(place, is_in_use));
         *last = next.map(|place| ring.node(place));
@@ -312,7 +312,7 @@ impl RingLookup {
         let ring = RingLookup::ring(&mut self.rings, endpoints, set, self.hash_key);
         let last = &mut self.levels[set.level()].last;
         let is_in_use = |node: Node| node.number < servers.eweight(node.server);
-        let place_of_last = last.and_then(|node| ring.place_of(node, server_key_of(self.hash_key, endpoints, node.server)));
+        let place_of_last = last.map(|node| ring.place_of(node, server_key_of(self.hash_key, endpoints, node.server)));
         let begin = place_of_last.map_or(0, |place| ring.after(place));
         // Before it has taken any node HAProxy looks at one only.
         let first = ring.in_use_from(begin, is_in_use)?;

@@ -64,12 +64,13 @@ impl Ring {
         self.nodes[place]
     }
 
-    /// The place of a node, if it is there.
-    pub fn place_of(&self, node: Node, key: u32) -> Option<usize> {
+    /// The place of a node, or of the next one if it is not there.
+    pub fn place_of(&self, node: Node, key: u32) -> usize {
         let hash = avalanche(key.wrapping_add(node.number));
         let begin = self.hashes.partition_point(|&other| other < hash);
         let same = self.hashes[begin..].iter().take_while(|&&other| other == hash).count();
-        (begin..begin + same).find(|&place| self.nodes[place] == node)
+        let place = (begin..begin + same).find(|&place| self.nodes[place] == node);
+        place.unwrap_or(begin + same) % self.nodes.len()
     }
 
     /// The place after `place`, round the ring.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod conformance;
+mod connections;
 mod determinism;
 mod fidelity;
 mod policy;

@@ -44,6 +44,7 @@ fn each_says_what_it_asks_and_what_to_look_for() {
         [
             "aperture.yaml",
             "full-scan.yaml",
+            "grpc-behind-kube-proxy.yaml",
             "hot-key.yaml",
             "many-proxies.yaml",
             "mixed-replies.yaml",
@@ -79,6 +80,11 @@ fn prequal_finds_what_it_expects() {
 #[test]
 fn full_scan_finds_what_it_expects() {
     expectations_hold("full-scan.yaml");
+}
+
+#[test]
+fn grpc_behind_kube_proxy_finds_what_it_expects() {
+    expectations_hold("grpc-behind-kube-proxy.yaml");
 }
 
 #[test]

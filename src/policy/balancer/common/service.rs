@@ -94,11 +94,11 @@ words! {
     /// Which endpoints are preferred.
     TrafficDistribution {
         /// The old name of `PreferSameZone`.
-        PreferClose = "PreferClose" | "prefer_close",
+        Close = "PreferClose" | "prefer_close",
         /// Those in the caller's zone.
-        PreferSameZone = "PreferSameZone" | "prefer_same_zone",
+        SameZone = "PreferSameZone" | "prefer_same_zone",
         /// Those on the caller's node, then those in its zone. Nodes are not modelled, so it is `PreferSameZone`.
-        PreferSameNode = "PreferSameNode" | "prefer_same_node",
+        SameNode = "PreferSameNode" | "prefer_same_node",
     }
 }
 

@@ -190,6 +190,10 @@ impl Servers {
             return;
         }
         let state = &mut self.states[server.at()];
+        if state.eweight > 0 && state.full == full {
+            // It takes the steps of slow start in its own time.
+            return;
+        }
         state.level = level as u32;
         state.full = full;
         if state.eweight == 0 && self.options.slowstart > 0 && !is_first {

@@ -175,7 +175,7 @@ fn cycles(policy: &str) -> String {
     let recordings = recordings(policy);
     let picks: usize = recordings.iter().map(|(name, case)| check_cycle(name, case)).sum();
     format!(
-        "{} recorded cycles, {picks} picks, all in the cycle; every start occurs",
+        "{} recordings, {picks} picks, all in the recorded cycle; every start occurs",
         recordings.len()
     )
 }

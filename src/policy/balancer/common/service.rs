@@ -92,7 +92,6 @@ words! {
 
 words! {
     /// Which endpoints are preferred.
-    #[expect(clippy::enum_variant_names, reason = "these are Kubernetes' words")]
     TrafficDistribution {
         /// The old name of `PreferSameZone`.
         Close = "PreferClose" | "prefer_close",

@@ -1,11 +1,17 @@
-//! A run allocates nothing once warm: tables have grown to their high-water mark, and nothing grows with the number of requests.
+//! A run allocates nothing once warm: tables have grown to their high-water mark, and nothing grows with the number of requests. And
+//! callers that believe the same of an upstream have it once.
 //!
 //! Two runs that differ only in length make the same number of allocations, but for a table or two that a rare crowd makes
 //! double once more. Each begins with a burst, so that the high-water mark comes early; both have as many buckets of time.
 
+use std::sync::Arc;
+
 use meshsim::model::{Elision, RunOptions, run};
+use meshsim::policy::balancer::Config;
+use meshsim::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, EndpointInfo, Health, Upstream};
+use meshsim::random::Rng;
 use meshsim::scenario::{self, Overrides, Source};
-use meshsim::time::Duration;
+use meshsim::time::{Duration, Time};
 
 /// Everything that a request may meet: a network, nested and parallel calls, a queue that overflows, timeouts, retries, a fault.
 const SCENARIO: &str = "
@@ -92,5 +98,75 @@ fn a_longer_run_allocates_no_more() {
             long <= short + 2,
             "{balancer}, {elision:?}: {short} allocations in 300 s, {long} in 600 s"
         );
+    }
+}
+
+const CALLERS: u32 = 1_000;
+
+fn endpoint(i: u32) -> EndpointInfo {
+    EndpointInfo {
+        address: format!("10.0.{}.{}:8080", i / 256, i % 256),
+        hostname: Some(format!("catalog-{i}")),
+        zone: "a".to_string(),
+        weight: 1,
+        ..EndpointInfo::default()
+    }
+}
+
+/// Bytes that all callers of an upstream of 1,000 endpoints have: at the start, when each has learnt that one endpoint is down, when
+/// each has another one down and half of them have learnt of both in the other order, and when each has resolved again.
+fn bytes_of_callers(balancer: &str) -> [i64; 4] {
+    let balancer: Config = serde_json::from_str(balancer).expect("it is registered");
+    let (mut clusters, mut bytes) = (Vec::new(), [0; 4]);
+    let mut phase = |number: usize, clusters: &mut Vec<Cluster>, change: &dyn Fn(&mut Vec<Cluster>)| {
+        let counted = allocation_counter::measure(|| {
+            change(clusters);
+            for (cluster, hash) in clusters.iter_mut().zip(0..) {
+                let call = CallInfo {
+                    hash: Some(hash << 50),
+                    ..CallInfo::default()
+                };
+                cluster.pick(&call, Time::ZERO).expect("there are endpoints");
+            }
+        });
+        bytes[number] = counted.bytes_current + if number > 0 { bytes[number - 1] } else { 0 };
+    };
+    let down = |cluster: &mut Cluster, endpoint| cluster.on_health(EndpointIndex(endpoint), Health::Unhealthy, Time::ZERO);
+    phase(0, &mut clusters, &|clusters| {
+        let upstream = Arc::new(Upstream::new(balancer.clone().into(), (0..1_000).map(endpoint).collect()));
+        let new = |i| Cluster::new(Arc::clone(&upstream), &CallerInfo::default(), Rng::new(i), Time::ZERO);
+        clusters.extend((0..u64::from(CALLERS)).map(new));
+    });
+    phase(1, &mut clusters, &|clusters| {
+        clusters.iter_mut().for_each(|cluster| down(cluster, 7))
+    });
+    phase(2, &mut clusters, &|clusters| {
+        for (cluster, i) in clusters.iter_mut().zip(0..) {
+            let order = if i % 2 == 0 { [8, 9] } else { [9, 8] };
+            order.into_iter().for_each(|endpoint| down(cluster, endpoint));
+        }
+    });
+    phase(3, &mut clusters, &|clusters| {
+        // One is gone and one is new.
+        let answer: Vec<EndpointInfo> = (1..1_001).map(endpoint).collect();
+        clusters
+            .iter_mut()
+            .for_each(|cluster| cluster.on_resolved(&answer, Time::ZERO));
+    });
+    bytes
+}
+
+#[test]
+fn callers_share_what_they_believe() {
+    // One ring of 65,536 points is 0.8 MB: a thousand of them would be 800 MB.
+    for balancer in [
+        r#""envoy/ring_hash""#,
+        r#"{"envoy/ring_hash": {"minimum_ring_size": 65536}}"#,
+        r#""envoy/maglev""#,
+        r#""envoy/round_robin""#,
+    ] {
+        let bytes = bytes_of_callers(balancer);
+        println!("{balancer}: {bytes:?} bytes");
+        assert!(bytes.iter().all(|&bytes| bytes < 20_000_000), "{balancer}: {bytes:?}");
     }
 }

@@ -19,6 +19,7 @@ use crate::time::Time;
 pub struct Options {
     /// What balances within a level: another balancer of family grpc, by name or as a map from its name to its options.
     #[schemars(extend("x-upstream" = "priorities[].config"))]
+    #[serde(alias = "childPolicy")]
     pub child_policy: ChildPolicy,
 }
 

@@ -19,6 +19,7 @@ use crate::time::Time;
 pub struct Options {
     /// What balances within a target: another balancer of family grpc, by name or as a map from its name to its options.
     #[schemars(extend("x-upstream" = "targets[].childPolicy"))]
+    #[serde(alias = "childPolicy")]
     pub child_policy: ChildPolicy,
 }
 

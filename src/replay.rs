@@ -196,9 +196,21 @@ impl<W: Write> Bench<W> {
             return Err(format!("endpoint `{}` is listed twice", twice.id));
         }
         let mut answer = Vec::with_capacity(lines.len());
+        let mut weights = BTreeMap::new();
         for line in &lines {
             let known = self.listed.get(&line.id).map(|&endpoint| self.cluster.health(endpoint));
-            answer.push(line.info(known)?);
+            let info = line.info(known)?;
+            if let Some(weight) = info.locality_weight {
+                let locality = (info.priority, info.region.clone(), info.zone.clone(), info.sub_zone.clone());
+                let first = *weights.entry(locality).or_insert(weight);
+                if first != weight {
+                    return Err(format!(
+                        "endpoint `{}` has `locality_weight` {weight}, and others of its locality and priority have {first}",
+                        line.id
+                    ));
+                }
+            }
+            answer.push(info);
         }
         self.cluster.on_resolved(&answer, self.now);
         self.relist(lines);
@@ -231,6 +243,7 @@ impl<W: Write> Bench<W> {
 
     fn pick(&mut self, line: &PickLine) -> Result<(), Fault> {
         let (hash, source) = (line.hash(), line.source());
+        let metadata_match = line.metadata_match.as_ref().map(|demand| self.cluster.demand(demand));
         for _ in 0..line.count {
             let mut attempt = match line.attempt {
                 Some(number) => Attempt {
@@ -245,6 +258,7 @@ impl<W: Write> Bench<W> {
                 source,
                 attempt: attempt.number,
                 tried: &attempt.tried,
+                metadata_match,
                 ..CallInfo::default()
             };
             self.output.write_all(self.prefix.as_bytes())?;

@@ -1,11 +1,23 @@
-//! A run allocates nothing once warm: tables have grown to their high-water mark, and nothing grows with the number of requests.
+//! A run allocates nothing once warm: tables have grown to their high-water mark, and nothing grows with the number of requests. And
+//! callers that believe the same of an upstream have it once.
 //!
 //! Two runs that differ only in length make the same number of allocations, but for a table or two that a rare crowd makes
 //! double once more. Each begins with a burst, so that the high-water mark comes early; both have as many buckets of time.
 
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use meshsim::model::{Elision, RunOptions, run};
+use meshsim::policy::balancer::{Config, NAMES};
+use meshsim::policy::{
+    Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointIndex, EndpointInfo, Health, LoadReport, Outcome, Ticket,
+    Upstream,
+};
+use meshsim::random::Rng;
+use meshsim::replay::setup;
 use meshsim::scenario::{self, Overrides, Source};
-use meshsim::time::Duration;
+use meshsim::time::{Duration, Time};
 
 /// Everything that a request may meet: a network, nested and parallel calls, a queue that overflows, timeouts, retries, a fault.
 const SCENARIO: &str = "
@@ -93,4 +105,156 @@ fn a_longer_run_allocates_no_more() {
             "{balancer}, {elision:?}: {short} allocations in 300 s, {long} in 600 s"
         );
     }
+}
+
+const CALLERS: u32 = 1_000;
+
+fn endpoint(i: u32) -> EndpointInfo {
+    EndpointInfo {
+        address: format!("10.0.{}.{}:8080", i / 256, i % 256),
+        hostname: Some(format!("catalog-{i}")),
+        zone: "a".to_string(),
+        weight: 1,
+        ..EndpointInfo::default()
+    }
+}
+
+/// Bytes that all callers of an upstream of 1,000 endpoints have: at the start, when each has learnt that one endpoint is down, when
+/// each has another one down and half of them have learnt of both in the other order, and when each has resolved again.
+fn bytes_of_callers(balancer: &str) -> [i64; 4] {
+    let balancer: Config = serde_json::from_str(balancer).expect("it is registered");
+    let (mut clusters, mut bytes) = (Vec::new(), [0; 4]);
+    let mut phase = |number: usize, clusters: &mut Vec<Cluster>, change: &dyn Fn(&mut Vec<Cluster>)| {
+        let counted = allocation_counter::measure(|| {
+            change(clusters);
+            for (cluster, hash) in clusters.iter_mut().zip(0..) {
+                let call = CallInfo {
+                    hash: Some(hash << 50),
+                    ..CallInfo::default()
+                };
+                cluster.pick(&call, Time::ZERO).expect("there are endpoints");
+            }
+        });
+        bytes[number] = counted.bytes_current + if number > 0 { bytes[number - 1] } else { 0 };
+    };
+    let down = |cluster: &mut Cluster, endpoint| cluster.on_health(EndpointIndex(endpoint), Health::Unhealthy, Time::ZERO);
+    phase(0, &mut clusters, &|clusters| {
+        let upstream = Arc::new(Upstream::new(balancer.clone().into(), (0..1_000).map(endpoint).collect()));
+        let new = |i| Cluster::new(Arc::clone(&upstream), &CallerInfo::default(), Rng::new(i), Time::ZERO);
+        clusters.extend((0..u64::from(CALLERS)).map(new));
+    });
+    phase(1, &mut clusters, &|clusters| {
+        clusters.iter_mut().for_each(|cluster| down(cluster, 7))
+    });
+    phase(2, &mut clusters, &|clusters| {
+        for (cluster, i) in clusters.iter_mut().zip(0..) {
+            let order = if i % 2 == 0 { [8, 9] } else { [9, 8] };
+            order.into_iter().for_each(|endpoint| down(cluster, endpoint));
+        }
+    });
+    phase(3, &mut clusters, &|clusters| {
+        // One is gone and one is new.
+        let answer: Vec<EndpointInfo> = (1..1_001).map(endpoint).collect();
+        clusters
+            .iter_mut()
+            .for_each(|cluster| cluster.on_resolved(&answer, Time::ZERO));
+    });
+    bytes
+}
+
+#[test]
+fn callers_share_what_they_believe() {
+    // One ring of 65,536 points is 0.8 MB: a thousand of them would be 800 MB.
+    for balancer in [
+        r#""envoy/ring_hash""#,
+        r#"{"envoy/ring_hash": {"minimum_ring_size": 65536}}"#,
+        r#""envoy/maglev""#,
+        r#""envoy/round_robin""#,
+    ] {
+        let bytes = bytes_of_callers(balancer);
+        println!("{balancer}: {bytes:?} bytes");
+        assert!(bytes.iter().all(|&bytes| bytes < 20_000_000), "{balancer}: {bytes:?}");
+    }
+}
+
+/// One caller of 100 endpoints with 50 calls in flight.
+struct Caller {
+    cluster: Cluster,
+    now: Time,
+    keys: Rng,
+    in_flight: VecDeque<Ticket>,
+}
+
+impl Caller {
+    fn new(name: &str) -> Caller {
+        let balancer = setup::balancer(name, &[]).expect("it is registered");
+        let endpoint = |i: u32| EndpointInfo {
+            address: format!("10.0.0.{i}:8080"),
+            weight: 1 + i % 3,
+            ..EndpointInfo::default()
+        };
+        let endpoints = (0..100).map(endpoint).collect();
+        let upstream = Arc::new(Upstream::new(ClusterConfig::from(balancer), endpoints));
+        Caller {
+            cluster: Cluster::new(upstream, &CallerInfo::default(), Rng::new(1), Time::ZERO),
+            now: Time::ZERO,
+            keys: Rng::new(2),
+            in_flight: VecDeque::with_capacity(100),
+        }
+    }
+
+    fn calls(&mut self, count: u32) {
+        let report = LoadReport {
+            rps_fractional: 100.0,
+            cpu_utilization: 0.5,
+            in_flight: 3,
+            service_time: Duration::from_millis(3),
+            latency: Duration::from_millis(9),
+            ..LoadReport::default()
+        };
+        for i in 0..count {
+            // A second passes now and then, so that what is done once a second is done.
+            self.now += Duration::from_millis(if i % 1000 == 0 { 1500 } else { 1 });
+            let hash = self.keys.next_u64();
+            let call = CallInfo {
+                hash: Some(hash),
+                key: Some(["red", "green", "blue"][hash as usize % 3]),
+                source: Some(IpAddr::V4(Ipv4Addr::from_bits(hash as u32 % 1000))),
+                ..CallInfo::default()
+            };
+            self.in_flight.extend(self.cluster.pick(&call, self.now));
+            while let Some(endpoint) = self.cluster.next_probe() {
+                self.cluster.on_probed(endpoint, &report, self.now);
+            }
+            if self.in_flight.len() > 50
+                && let Some(oldest) = self.in_flight.pop_front()
+            {
+                let outcome = Outcome {
+                    answer: Answer::Status(200),
+                    latency: Duration::from_millis(5 + u64::from(oldest.endpoint.0 % 7)),
+                    attempts: 1,
+                    load: Some(report),
+                };
+                self.cluster.on_finished(oldest, &outcome, self.now);
+                if self.cluster.active(oldest.endpoint) == 0 {
+                    self.cluster.on_idle(oldest.endpoint, self.now);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pick_and_its_end_allocate_nothing() {
+    let mut wrong = Vec::new();
+    for name in NAMES {
+        let mut caller = Caller::new(name);
+        // Long enough for the tables that a rare crowd makes grow.
+        caller.calls(60_000);
+        let counted = allocation_counter::measure(|| caller.calls(30_000));
+        if counted.count_total > 0 {
+            wrong.push(format!("{name}: {} allocations", counted.count_total));
+        }
+    }
+    assert!(wrong.is_empty(), "in 30,000 picks: {wrong:?}");
 }

@@ -2,7 +2,9 @@
 
 mod cli;
 mod conformance;
+mod connections;
 mod determinism;
+mod fidelity;
 mod policy;
 mod readme;
 mod report;

@@ -1,6 +1,7 @@
 //! Scenarios from text to plan: wrong ones against the diagnostics beside them, right ones against the plan they must make, and any
 //! bytes at all against panics, hangs and memory.
 
+mod candidates;
 mod compile;
 mod fuzz;
 mod patch;

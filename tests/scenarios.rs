@@ -42,12 +42,15 @@ fn each_says_what_it_asks_and_what_to_look_for() {
     assert_eq!(
         names,
         [
+            "aperture.yaml",
             "full-scan.yaml",
+            "grpc-behind-kube-proxy.yaml",
             "hot-key.yaml",
             "many-proxies.yaml",
             "mixed-replies.yaml",
             "online-boutique.yaml",
             "power-of-two.yaml",
+            "prequal.yaml",
             "quickstart.yaml",
             "tail-at-scale.yaml"
         ]
@@ -65,8 +68,23 @@ fn expectations_hold(name: &str) {
 }
 
 #[test]
+fn aperture_finds_what_it_expects() {
+    expectations_hold("aperture.yaml");
+}
+
+#[test]
+fn prequal_finds_what_it_expects() {
+    expectations_hold("prequal.yaml");
+}
+
+#[test]
 fn full_scan_finds_what_it_expects() {
     expectations_hold("full-scan.yaml");
+}
+
+#[test]
+fn grpc_behind_kube_proxy_finds_what_it_expects() {
+    expectations_hold("grpc-behind-kube-proxy.yaml");
 }
 
 #[test]

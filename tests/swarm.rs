@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use meshsim::model::plan::*;
 use meshsim::model::{Elision, RunOptions, RunResult, run};
-use meshsim::policy::connection_pool::Protocol;
+use meshsim::policy::balancer;
+use meshsim::policy::connection_pool::{self, Protocol};
 use meshsim::policy::{ClusterConfig, EndpointInfo};
 use meshsim::random::{ArrivalConfig, Distribution, Rng};
 use meshsim::time::{Duration, Time};
@@ -182,23 +183,28 @@ impl Builder {
             serde_json::from_str(retry).expect("these options are valid")
         });
         let balancer = dice.one(&BALANCERS);
-        let balancer = serde_json::from_str(balancer).expect("these options are valid");
+        let balancer: balancer::Config = serde_json::from_str(balancer).expect("these options are valid");
         let connections = if dice.chance(30) {
             let protocol = dice.one(&[Protocol::Http1, Protocol::Http2]);
-            ConnectionPlan::Pooled {
+            ConnectionPlan::Pooled(connection_pool::Options {
                 protocol,
                 idle_timeout: Duration::from_millis(20),
-            }
+                ..connection_pool::Options::default()
+            })
         } else {
             ConnectionPlan::Warm
         };
         let cluster = self.plan.clusters.len() as u32;
-        let config = Arc::new(ClusterConfig { balancer, retry });
+        let config = Arc::new(ClusterConfig {
+            retry,
+            ..ClusterConfig::from(balancer)
+        });
         self.plan.clusters.push(ClusterPlan {
             owner,
             service,
             config,
             connections,
+            demands: Vec::new(),
         });
         let edge = self.plan.edges.len() as u32;
         self.plan.edges.push(EdgePlan {
@@ -209,6 +215,7 @@ impl Builder {
             operation: service,
             edge,
             cluster,
+            demand: NO_DEMAND,
             timeout: dice.one(&[Duration::MAX, Duration::from_millis(20), Duration::from_millis(40)]),
             per_try_timeout: dice.one(&[Duration::MAX, Duration::from_millis(7), Duration::from_millis(10)]),
             request_size: dice.one(&[NO_SIZE, 4]),

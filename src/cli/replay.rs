@@ -66,15 +66,12 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn config(args: &Args) -> anyhow::Result<Result<ClusterConfig, String>> {
-    let balancer = match setup::balancer(&args.policy, &args.settings) {
-        Ok(balancer) => balancer,
-        Err(message) => return Ok(Err(message)),
-    };
     let Some(path) = &args.mesh else {
-        return Ok(Ok(ClusterConfig { balancer, retry: None }));
+        return Ok(setup::cluster(&args.policy, &args.settings, None));
     };
     let document = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(setup::mesh(balancer, &document).map_err(|message| format!("{}: {message}", path.display())))
+    let name = path.display().to_string();
+    Ok(setup::cluster(&args.policy, &args.settings, Some((&name, &document))))
 }
 
 fn misuse(message: &str) -> Exit {

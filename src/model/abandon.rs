@@ -115,6 +115,7 @@ impl World<'_> {
             self.count_busy(endpoint, now);
             self.lose_shared_work(endpoint, now);
             self.endpoints[endpoint as usize].incarnation += 1;
+            self.lose_connections(endpoint, now);
             let row = &mut self.stations[endpoint as usize];
             row.busy = 0;
             row.queued = 0;

@@ -9,7 +9,7 @@ use crate::model::plan::{ConnectionPlan, Owner};
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
 use crate::policy::connection_pool::ConnectionPool;
-use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, Outcome, Ticket, Verdict};
+use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Ticket, Verdict};
 use crate::random::Purpose;
 use crate::time::Time;
 
@@ -18,8 +18,10 @@ use crate::time::Time;
 pub(crate) struct Caller {
     /// Its policy state.
     pub cluster: Cluster,
+    /// The numbers of what its calls demand, in the order of the plan.
+    pub demands: Vec<MatchId>,
     /// Its connections, where they cost anything.
-    pub connections: Option<ConnectionPool>,
+    pub connections: Option<Connections>,
     /// What its balancer wants to know.
     pub wants: Wants,
     /// A number of its own, which its address is made of.
@@ -37,6 +39,15 @@ pub(crate) struct Caller {
     pub endpoint_count: u32,
     /// The upstream.
     pub service: u32,
+}
+
+/// Who keeps the connections.
+#[derive(Debug)]
+pub(crate) enum Connections {
+    /// The policy: it chooses for each of them.
+    Pinned,
+    /// The model: it needs one to wherever the policy sends a call.
+    Pool(ConnectionPool),
 }
 
 impl World<'_> {
@@ -66,8 +77,10 @@ impl World<'_> {
             .rng(Purpose::Policy, (u64::from(cluster_plan) << 32) | u64::from(caller));
         let connections = match plan.connections {
             ConnectionPlan::Warm => None,
-            ConnectionPlan::Pooled { protocol, idle_timeout } => {
-                Some(ConnectionPool::new(protocol, idle_timeout, service.endpoint_count))
+            ConnectionPlan::Pooled(_) if plan.config.balancer.is_per_connection() => Some(Connections::Pinned),
+            ConnectionPlan::Pooled(options) => {
+                let rng = self.streams.rng(Purpose::Connection, u64::from(slot));
+                Some(Connections::Pool(ConnectionPool::new(options, service.endpoint_count, rng)))
             }
         };
         let info = CallerInfo {
@@ -75,9 +88,14 @@ impl World<'_> {
             zone: self.plan.network.zone_names[zone as usize].clone(),
             ..self.peers(cluster_plan)
         };
-        let cluster = Cluster::new(Arc::clone(&self.upstreams[cluster_plan as usize]), &info, rng, now);
+        let mut cluster = Cluster::new(Arc::clone(&self.upstreams[cluster_plan as usize]), &info, rng, now);
         let index = self.callers.len() as u32;
         self.callers.push(Caller {
+            demands: self.plan.clusters[cluster_plan as usize]
+                .demands
+                .iter()
+                .map(|demand| cluster.demand(demand))
+                .collect(),
             cluster,
             connections,
             wants: plan.config.balancer.wants(),
@@ -156,6 +174,10 @@ impl World<'_> {
             attempt: u32::from(row.attempts) - 1,
             tried: if row.attempts > 1 { &self.tried[call as usize] } else { &[] },
             server_load,
+            metadata_match: match caller.demands.as_slice() {
+                [] => None,
+                demands => demands.get(self.plan.sites[row.site as usize].demand as usize).copied(),
+            },
             ..CallInfo::default()
         };
         if caller.wants.key {
@@ -200,8 +222,8 @@ impl World<'_> {
     pub(super) fn report(&mut self, call: u32, outcome: &Outcome, now: Time) -> Verdict {
         let row = &self.calls[call];
         let caller = &mut self.callers[row.cluster as usize];
-        if let Some(connections) = &mut caller.connections {
-            connections.released(row.endpoint, outcome.answer, now);
+        if let Some(Connections::Pool(pool)) = &mut caller.connections {
+            pool.released(row.endpoint, row.endpoint, outcome.answer, now, |_| {});
         }
         caller.cluster.on_finished(
             Ticket {
@@ -222,5 +244,15 @@ impl World<'_> {
         let listener = state.idle_listeners[state.idle_rng.below(state.idle_listeners.len() as u64) as usize];
         let caller = &mut self.callers[listener as usize];
         caller.cluster.on_idle(EndpointIndex(endpoint - caller.first_endpoint), now);
+    }
+
+    /// An endpoint's end of all connections is gone: callers whose policy keeps them are told.
+    pub(super) fn lose_connections(&mut self, endpoint: u32, now: Time) {
+        let service = self.endpoints[endpoint as usize].service;
+        for caller in self.callers.iter_mut().filter(|caller| caller.service == service) {
+            caller
+                .cluster
+                .on_connections_lost(EndpointIndex(endpoint - caller.first_endpoint), now);
+        }
     }
 }

@@ -12,11 +12,21 @@ use crate::time::{Duration, Time};
 /// How long a window is.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Latencies that an endpoint remembers.
-const SAMPLES: usize = 32;
+/// Latencies that an endpoint remembers for each class of loads met on arrival.
+const SAMPLES: usize = 9;
 
-/// Of those, so many make an estimate: the ones that met the most similar load.
-const NEAREST: usize = 9;
+/// Loads of 0, 1, 2 and 3 have a class each, then every power of two has two: the last one begins at 768.
+const CLASSES: usize = 20;
+
+/// The class of a load.
+fn class(in_flight: u32) -> usize {
+    if in_flight < 4 {
+        return in_flight as usize;
+    }
+    let power = in_flight.ilog2();
+    let upper_half = (in_flight >> (power - 1)) & 1;
+    (4 + 2 * (power - 2) + upper_half).min(CLASSES as u32 - 1) as usize
+}
 
 /// What is measured, and what is on its way to those who asked.
 #[derive(Debug, Default)]
@@ -54,9 +64,9 @@ pub(crate) struct Meter {
     since: Time,
     last: Window,
     present: Window,
-    /// Requests met on arrival, and microseconds of latency.
-    samples: [(u32, u32); SAMPLES],
-    sample_count: u32,
+    /// Microseconds of latency, by the class of the load met; the place that is written next goes round.
+    samples: [[u32; SAMPLES]; CLASSES],
+    sample_counts: [u32; CLASSES],
 }
 
 impl Default for Meter {
@@ -65,8 +75,8 @@ impl Default for Meter {
             since: Time::ZERO,
             last: Window::default(),
             present: Window::default(),
-            samples: [(0, 0); SAMPLES],
-            sample_count: 0,
+            samples: [[0; SAMPLES]; CLASSES],
+            sample_counts: [0; CLASSES],
         }
     }
 }
@@ -103,8 +113,15 @@ impl Meter {
     /// A request that met `in_flight` others took `latency`.
     pub fn served(&mut self, in_flight: u32, latency: Duration) {
         let micros = u32::try_from(latency.0 / 1000).unwrap_or(u32::MAX);
-        self.samples[self.sample_count as usize % SAMPLES] = (in_flight, micros);
-        self.sample_count = self.sample_count.wrapping_add(1).max(1);
+        let class = class(in_flight);
+        let count = &mut self.sample_counts[class];
+        self.samples[class][*count as usize % SAMPLES] = micros;
+        // It need not be exact: whether the class is full, and which place is next.
+        *count = if *count as usize == 2 * SAMPLES - 1 {
+            SAMPLES as u32
+        } else {
+            *count + 1
+        };
     }
 
     /// What the endpoint says now, when `in_flight` requests are there and `slots` could be busy.
@@ -124,18 +141,17 @@ impl Meter {
         }
     }
 
-    /// The median latency of the requests that met the most similar load; zero before the first.
+    /// The median of the last latencies of requests that met such a load, or the most similar one that is known; zero before the first.
     fn latency_at(&self, in_flight: u32) -> Duration {
-        let known = SAMPLES.min(self.sample_count as usize);
-        if known == 0 {
+        let wanted = class(in_flight);
+        let known = (0..CLASSES).filter(|&class| self.sample_counts[class] > 0);
+        let Some(class) = known.min_by_key(|&class| class.abs_diff(wanted)) else {
             return Duration::ZERO;
-        }
-        let mut samples = self.samples;
-        let samples = &mut samples[..known];
-        samples.sort_unstable_by_key(|&(met, micros)| (met.abs_diff(in_flight), micros));
-        let nearest = &mut samples[..known.min(NEAREST)];
-        nearest.sort_unstable_by_key(|&(_, micros)| micros);
-        Duration::from_micros(u64::from(nearest[nearest.len() / 2].1))
+        };
+        let mut samples = self.samples[class];
+        let samples = &mut samples[..SAMPLES.min(self.sample_counts[class] as usize)];
+        samples.sort_unstable();
+        Duration::from_micros(u64::from(samples[samples.len() / 2]))
     }
 }
 

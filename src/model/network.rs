@@ -4,6 +4,7 @@
 
 use crate::engine::{Agenda, Sequence};
 use crate::model::call::{CONNECT_FAILURE, RESET};
+use crate::model::caller::Connections;
 use crate::model::endpoint::Incoming;
 use crate::model::event::Event;
 use crate::model::plan::{LinkPlan, NO_SIZE, NetworkPlan};
@@ -151,15 +152,27 @@ impl World<'_> {
         let row = &self.calls[incoming.call];
         let caller = &mut self.callers[row.cluster as usize];
         let incarnation = self.endpoints[incoming.endpoint as usize].incarnation;
-        let pool = caller.connections.as_mut()?;
-        match pool.acquire(row.endpoint, incarnation, now) {
+        let found = match caller.connections.as_mut()? {
+            Connections::Pinned => caller.cluster.connection(),
+            Connections::Pool(pool) => {
+                let found = pool.acquire(row.endpoint, incarnation, now, |_| {}).map(|found| found.1);
+                found.or_else(|| {
+                    pool.open(row.endpoint, row.endpoint, incarnation, now);
+                    Some(Connection::New)
+                })
+            }
+        };
+        match found? {
             Connection::Open => Some(Duration::ZERO),
             Connection::OpenAt(at) => Some(at.since(now)),
             Connection::New => {
                 let link = &self.links[link as usize];
                 let round_trip =
                     link.latency(incoming.id, Hop::Syn, 0.0) + self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0);
-                pool.opening(row.endpoint, now + round_trip);
+                match caller.connections.as_mut()? {
+                    Connections::Pinned => caller.cluster.on_opening(now + round_trip),
+                    Connections::Pool(pool) => pool.opening(now + round_trip),
+                }
                 None
             }
         }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 pub use crate::policy::connection_pool::Protocol;
-use crate::policy::{ClusterConfig, EndpointInfo};
+use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, connection_pool};
 use crate::random::{Arrival, Distribution};
 use crate::time::{Duration, Time};
 
@@ -290,6 +290,8 @@ pub struct SitePlan {
     pub edge: u32,
     /// Its cluster in [`Plan::clusters`].
     pub cluster: u32,
+    /// What it demands of an endpoint: an index in [`ClusterPlan::demands`] or [`NO_DEMAND`].
+    pub demand: u32,
     /// Time for the whole call with its retries; [`Duration::MAX`]: no limit.
     pub timeout: Duration,
     /// Time for one attempt; [`Duration::MAX`]: no limit.
@@ -299,6 +301,9 @@ pub struct SitePlan {
     /// Bytes of the answer; an index in [`Plan::distributions`] or [`NO_SIZE`].
     pub response_size: u32,
 }
+
+/// It demands nothing.
+pub const NO_DEMAND: u32 = u32::MAX;
 
 /// No payload.
 pub const NO_SIZE: u32 = u32::MAX;
@@ -332,6 +337,8 @@ pub struct ClusterPlan {
     pub config: Arc<ClusterConfig>,
     /// Its connections.
     pub connections: ConnectionPlan,
+    /// What its calls demand of an endpoint's metadata.
+    pub demands: Vec<MetadataMatch>,
 }
 
 /// How a caller connects to an endpoint.
@@ -340,12 +347,7 @@ pub enum ConnectionPlan {
     /// Connections are there from the start and cost nothing.
     Warm,
     /// One TCP round trip for a new connection.
-    Pooled {
-        /// What a connection carries.
-        protocol: Protocol,
-        /// A connection without requests for this long is closed.
-        idle_timeout: Duration,
-    },
+    Pooled(connection_pool::Options),
 }
 
 /// One client.

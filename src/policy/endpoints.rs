@@ -1,7 +1,9 @@
 //! The endpoints of an upstream as a caller knows them.
 
+use crate::policy::Metadata;
+
 /// An endpoint of one upstream, by its place in the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointIndex(pub u32);
 
 impl EndpointIndex {
@@ -13,7 +15,7 @@ impl EndpointIndex {
 }
 
 /// What health checks and discovery say of an endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Health {
     /// Takes traffic.
     #[default]
@@ -27,7 +29,7 @@ pub enum Health {
 }
 
 /// What discovery says of one endpoint.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct EndpointInfo {
     /// `ip:port`: what hashing balancers hash by default.
     pub address: String,
@@ -41,6 +43,13 @@ pub struct EndpointInfo {
     pub region: String,
     /// Zone of its locality.
     pub zone: String,
+    /// Sub-zone of its locality.
+    pub sub_zone: String,
+    /// The weight of its locality within its priority level, for locality-weighted balancing; `None`: it has none. The same for all
+    /// endpoints of a locality and level; where it is not, the first in the list counts.
+    pub locality_weight: Option<u32>,
+    /// What subsets are made of.
+    pub metadata: Metadata,
     /// Priority level, at most [`PRIORITY_MAX`]; 0 is preferred.
     pub priority: u32,
     /// Its health when it is first seen.

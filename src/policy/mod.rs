@@ -9,11 +9,18 @@ pub mod candidates;
 mod cluster;
 pub mod connection_pool;
 mod endpoints;
+mod listing;
+mod metadata;
+mod pinned;
 pub mod retry;
+mod timeline;
+mod upstream;
 
 pub use candidates::CandidateSet;
-pub use cluster::{Cluster, Upstream};
+pub use cluster::Cluster;
 pub use endpoints::{EndpointIndex, EndpointInfo, Endpoints, Health, PRIORITY_MAX};
+pub use metadata::{Metadata, MetadataMatch, Value as MetadataValue};
+pub use upstream::{Upstream, View};
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -25,8 +32,25 @@ use crate::time::Duration;
 pub struct ClusterConfig {
     /// Which endpoint of the candidates gets a call.
     pub balancer: balancer::Config,
+    /// Who the candidates are.
+    pub candidates: candidates::Options,
     /// Whether and when to try again; `None`: never.
     pub retry: Option<retry::Options>,
+    /// How connections are used, for balancers that choose for each connection and not for each call; `None`: each call has one of its
+    /// own.
+    pub connections: Option<connection_pool::Options>,
+}
+
+impl From<balancer::Config> for ClusterConfig {
+    /// The balancer with nothing around it.
+    fn from(balancer: balancer::Config) -> ClusterConfig {
+        ClusterConfig {
+            balancer,
+            candidates: candidates::Options::default(),
+            retry: None,
+            connections: None,
+        }
+    }
 }
 
 /// What a policy may know of the call it places.
@@ -40,11 +64,17 @@ pub struct CallInfo<'a> {
     pub source: Option<IpAddr>,
     /// 0 for the first attempt, 1 for the first retry.
     pub attempt: u32,
+    /// What it demands of an endpoint's metadata, by its number at the caller; `None`: nothing.
+    pub metadata_match: Option<MatchId>,
     /// Where earlier attempts of this call went, the oldest first; an endpoint may be there twice.
     pub tried: &'a [EndpointIndex],
     /// Requests in the system at each endpoint, for policies that know the servers' own state; empty where nobody knows.
     pub server_load: &'a [u32],
 }
+
+/// What calls demand of an endpoint's metadata, by its number at one caller: see [`Cluster::demand`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatchId(u32);
 
 /// Who picks: one of several callers of the same kind, in its zone.
 #[derive(Clone, Debug, PartialEq)]

@@ -38,6 +38,8 @@ pub enum Purpose {
     Bootstrap = 13,
     /// The ways of a caller's probes.
     Probe = 14,
+    /// The ages at which connections are closed.
+    Connection = 15,
 }
 
 /// Mixes two words into one; for a fixed `b` a bijection of `a`, and the reverse.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny};
 use xxhash_rust::xxh64::xxh64;
 
-use crate::policy::{self, Answer, CallerInfo, EndpointInfo, LoadReport, Outcome, PRIORITY_MAX};
+use crate::policy::{self, Answer, CallerInfo, EndpointInfo, LoadReport, Metadata, MetadataMatch, Outcome, PRIORITY_MAX};
 use crate::replay::setup::explain;
 use crate::time::Duration;
 
@@ -95,13 +95,16 @@ pub struct EndpointLine {
     #[serde(default)]
     zone: String,
     #[serde(default)]
+    sub_zone: String,
+    #[serde(default)]
     priority: u32,
     health: Option<Health>,
     #[serde(default)]
     excluded: bool,
-    // For locality-weighted balancing, which no policy here does.
-    #[serde(default, rename = "locality_weight")]
-    _locality_weight: Option<u32>,
+    /// The same for all of a locality and priority.
+    pub locality_weight: Option<u32>,
+    #[serde(default)]
+    metadata: Metadata,
 }
 
 fn one<T: From<u8>>() -> T {
@@ -128,10 +131,18 @@ impl EndpointLine {
         Ok(EndpointInfo {
             address: self.id.clone(),
             hostname: self.hostname.clone(),
-            hash_key: self.hash_key.clone(),
+            // Envoy looks for it in the metadata.
+            hash_key: self
+                .hash_key
+                .as_deref()
+                .or(self.metadata.text("hash_key"))
+                .map(str::to_string),
             weight: self.weight,
             region: self.region.clone(),
             zone: self.zone.clone(),
+            sub_zone: self.sub_zone.clone(),
+            locality_weight: self.locality_weight,
+            metadata: self.metadata.clone(),
             priority: self.priority,
             health,
         })
@@ -175,6 +186,8 @@ pub struct PickLine {
     /// Which attempt of its call this is, from 0. Without it a pick is the oldest retry that has been granted and not yet made,
     /// else the first attempt of a new call.
     pub attempt: Option<u32>,
+    /// What it demands of an endpoint's metadata; what the mesh file says if absent.
+    pub metadata_match: Option<MetadataMatch>,
 }
 
 impl PickLine {

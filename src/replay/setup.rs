@@ -7,7 +7,8 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::policy::balancer::{Config, NAMES, known_name};
-use crate::policy::{ClusterConfig, retry};
+use crate::policy::candidates::{self, CommonLbConfig, LbSubsetConfig, LocalityMode, OverprovisioningFactor, Parts, Percent};
+use crate::policy::{ClusterConfig, MetadataMatch, connection_pool, retry};
 use crate::time::Duration;
 
 /// One `--set`.
@@ -79,24 +80,134 @@ struct Mesh {
     #[serde(rename = "balancer")]
     _balancer: IgnoredAny,
     retry: Option<retry::Options>,
+    connection_pool: Option<Pool>,
     // A script says itself when a call times out.
     #[serde(rename = "timeout")]
     _timeout: Option<Duration>,
+    common_lb_config: Option<CommonLbConfig>,
+    healthy_panic_threshold: Option<Percent>,
+    overprovisioning_factor: Option<OverprovisioningFactor>,
+    weighted_priority_health: Option<bool>,
+    lb_subset_config: Option<LbSubsetConfig>,
+    metadata_match: MetadataMatch,
 }
+
+/// How connections are used, which matters to balancers that choose for each of them.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Pool {
+    protocol: Option<Protocol>,
+    idle_timeout: Option<Duration>,
+    max_concurrent_streams: Option<u32>,
+    max_requests_per_connection: Option<u32>,
+    max_connection_duration: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Pool {
+    fn options(&self) -> Result<connection_pool::Options, String> {
+        let default = connection_pool::Options::default();
+        if self.max_concurrent_streams == Some(0) {
+            return Err("in `mesh.connection_pool`: `max_concurrent_streams` must be at least 1".to_string());
+        }
+        Ok(connection_pool::Options {
+            protocol: match self.protocol {
+                Some(Protocol::Http1) => connection_pool::Protocol::Http1,
+                Some(Protocol::Http2) => connection_pool::Protocol::Http2,
+                None => default.protocol,
+            },
+            idle_timeout: self.idle_timeout.unwrap_or(default.idle_timeout),
+            max_concurrent_streams: self.max_concurrent_streams.unwrap_or(default.max_concurrent_streams),
+            max_requests_per_connection: connection_pool::requests(self.max_requests_per_connection),
+            max_connection_duration: self.max_connection_duration.unwrap_or(default.max_connection_duration),
+        })
+    }
+}
+/// Keys of a `mesh:` block that can be set by name, as a balancer's options can.
+const MESH_SETTINGS: [&str; 5] = [
+    "common_lb_config",
+    "healthy_panic_threshold",
+    "overprovisioning_factor",
+    "weighted_priority_health",
+    "lb_subset_config",
+];
 
 /// The policies around `balancer` that the `mesh:` block of a YAML or JSON document asks for. The balancer wins over the block's.
 ///
 /// # Errors
 /// What is wrong with the document, for the user.
 pub fn mesh(balancer: Config, document: &str) -> Result<ClusterConfig, String> {
-    let document = parse(document)?;
-    let block = document.get("mesh").ok_or("there is no `mesh:` in it")?;
-    let mesh = Mesh::deserialize(block).map_err(|error| format!("in `mesh`: {}", explain(&error)))?;
+    around(balancer, &mesh_block(document)?)
+}
+
+/// The balancer of that name, with the policies around it that the `mesh:` block of a document asks for, if there is one: its name
+/// and its text. Settings are options of the balancer, or of who its candidates are.
+///
+/// # Errors
+/// What is wrong with any of them, for the user.
+pub fn cluster(name: &str, settings: &[Setting], document: Option<(&str, &str)>) -> Result<ClusterConfig, String> {
+    let is_around = |setting: &&Setting| MESH_SETTINGS.contains(&setting.path.split('.').next().unwrap_or_default());
+    let (outer, inner): (Vec<&Setting>, Vec<&Setting>) = settings.iter().partition(is_around);
+    let inner: Vec<Setting> = inner.into_iter().cloned().collect();
+    let balancer = balancer(name, &inner)?;
+    let in_document = |message| match document {
+        Some((name, _)) => format!("{name}: {message}"),
+        None => message,
+    };
+    let mut block = match document {
+        Some((_, text)) => mesh_block(text).map_err(in_document)?,
+        None => Map::new(),
+    };
+    for setting in outer {
+        set(&mut block, &setting.path, &setting.value)?;
+    }
+    around(balancer, &block).map_err(in_document)
+}
+
+fn mesh_block(document: &str) -> Result<Map<String, Value>, String> {
+    match parse(document)?.get("mesh") {
+        Some(Value::Object(block)) => Ok(block.clone()),
+        Some(Value::Null) => Ok(Map::new()),
+        Some(_) => Err("`mesh` must be a map".to_string()),
+        None => Err("there is no `mesh:` in it".to_string()),
+    }
+}
+
+fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig, String> {
+    let mesh = Mesh::deserialize(&Value::from(block.clone())).map_err(|error| format!("in `mesh`: {}", explain(&error)))?;
     if let Some(retry) = &mesh.retry {
         retry.check().map_err(|message| format!("in `mesh.retry`: {message}"))?;
     }
+    let checks = [
+        mesh.common_lb_config.as_ref().map(CommonLbConfig::check),
+        mesh.lb_subset_config.as_ref().map(LbSubsetConfig::check),
+    ];
+    for check in checks.into_iter().flatten() {
+        check.map_err(|message| format!("in `mesh`: {message}"))?;
+    }
+    let parts = Parts {
+        common_lb_config: mesh.common_lb_config.as_ref(),
+        healthy_panic_threshold: mesh.healthy_panic_threshold,
+        overprovisioning_factor: mesh.overprovisioning_factor,
+        weighted_priority_health: mesh.weighted_priority_health,
+        lb_subset_config: mesh.lb_subset_config.as_ref(),
+    };
+    let mut candidates = candidates::Options::new(parts);
+    candidates.metadata_match = mesh.metadata_match;
+    // What a script says of localities is meant, even if no file does.
+    if candidates.locality == LocalityMode::Ignored {
+        candidates.locality = LocalityMode::WhereKnown;
+    }
     Ok(ClusterConfig {
+        connections: mesh.connection_pool.as_ref().map(Pool::options).transpose()?,
         balancer,
+        candidates,
         retry: mesh.retry,
     })
 }

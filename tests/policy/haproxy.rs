@@ -4,9 +4,9 @@ use meshsim::policy::balancer::haproxy::{leastconn, slots};
 use serde_json::{Value, json};
 
 use super::evidence::Evidence;
-use super::steps::{check_recordings, check_shares};
+use super::steps::{check_recordings, check_shares, places};
 use super::vectors::{cases, list, u32_of};
-use super::{config, endpoints_line, output, picks};
+use super::{config, endpoints_line, output};
 
 /// A row for each policy with recordings.
 macro_rules! recorded {
@@ -67,7 +67,7 @@ fn check_map(input: &Value, expected: &Value) {
         .collect();
     let count = 2 * list(expected).len();
     let script = endpoints_line(&endpoints) + &format!("{}\n", json!({"op": "pick", "count": count, "auto_done": true}));
-    let found = picks(&output(config("haproxy/static_rr", &json!({})), 0, &script), &endpoints);
+    let found = places(&output(config("haproxy/static_rr", &json!({})), 0, &script), &endpoints);
     let map: String = list(expected).iter().map(Value::to_string).collect();
     assert_eq!(found, map.repeat(2), "{input}");
 }
@@ -97,7 +97,7 @@ fn hash_types_can_be_spelt_in_two_ways() {
         .collect();
     let keys = (0..50).map(|i| format!("{}\n", json!({"op": "pick", "key": i.to_string(), "auto_done": true})));
     let script = endpoints_line(&endpoints) + &keys.collect::<String>();
-    let run = |options: &Value| picks(&output(config("haproxy/hdr", options), 0, &script), &endpoints);
+    let run = |options: &Value| places(&output(config("haproxy/hdr", options), 0, &script), &endpoints);
     for (one, several) in [
         (json!({"hash_type": "map-based djb2"}), json!({"hash_function": "djb2"})),
         (
@@ -117,7 +117,7 @@ fn hash_types_can_be_spelt_in_two_ways() {
     }
     // Numbers hash to themselves: ten keys in a row take ten places of the table in a row.
     let numbers = run(&json!({"hash_type": "map-based none"}));
-    let table = picks(
+    let table = places(
         &output(
             config("haproxy/static_rr", &json!({})),
             0,
@@ -138,7 +138,7 @@ fn hash_key_places_servers_by_address() {
     let run = |hash_key: &str, order: &[Value]| {
         let options = json!({"hash_type": "consistent", "hash_key": hash_key});
         let script = endpoints_line(order) + &keys;
-        picks(&output(config("haproxy/hash", &options), 0, &script), &endpoints)
+        places(&output(config("haproxy/hash", &options), 0, &script), &endpoints)
     };
     for hash_key in ["addr", "addr-port", "addr_port"] {
         assert_eq!(run(hash_key, &endpoints), run(hash_key, &reversed), "{hash_key}");

@@ -78,6 +78,15 @@ fn faults_name_the_line_and_a_remedy() {
             "must be at most 128",
         ),
         (r#"{"op": "endpoints"}"#, "missing field `endpoints`"),
+        (
+            r#"{"op": "endpoints", "endpoints": [{"id": "x", "locality_weight": 1}, {"id": "y", "locality_weight": 2}]}"#,
+            "endpoint `y` has `locality_weight` 2, and others of its locality and priority have 1",
+        ),
+        (
+            r#"{"op": "endpoints", "endpoints": [{"id": "x", "metadata": {"a": {"b": "c"}}}]}"#,
+            "a text, or a list of texts",
+        ),
+        (r#"{"op": "pick", "metadata_match": "v2"}"#, "a map from metadata keys"),
     ] {
         let message = after_three(line);
         assert!(message.contains(expected), "{line} gives {message}");
@@ -216,6 +225,21 @@ fn mesh_files_are_checked() {
             "`max_interval` 5ms is shorter",
         ),
         ("mesh: {retry: {per_try_timeout: 5}}", "needs a unit"),
+        ("mesh: 3", "must be a map"),
+        ("mesh: {healthy_panic_threshold: 101}", "from 0% to 100%, not 101%"),
+        ("mesh: {overprovisioning_factor: 99}", "at least 100"),
+        (
+            "mesh: {common_lb_config: {zone_aware_lb_config: {}, locality_weighted_lb_config: {}}}",
+            "exclude each other",
+        ),
+        (
+            "mesh: {common_lb_config: {zone_aware_lb_config: {min_clustersize: 1}}}",
+            "did you mean `min_cluster_size`?",
+        ),
+        (
+            "mesh: {lb_subset_config: {subset_selectors: [{keys: [a], fallback_policy: KEYS_SUBSET}]}}",
+            "`fallback_keys_subset` goes with",
+        ),
     ] {
         let message = with_mesh(mesh).expect_err(mesh);
         assert!(message.contains(expected), "{mesh} gives {message}");
@@ -292,4 +316,100 @@ impl std::io::Read for Repeat {
         self.left -= 1;
         Ok(n)
     }
+}
+
+/// How many of 1,000 picks each endpoint got when `down` of 4 are.
+fn shares_of_four(settings: &[&str], mesh: Option<&str>, endpoints: &[Value]) -> Vec<usize> {
+    let settings: Vec<setup::Setting> = settings.iter().map(|text| text.parse().expect("it is a setting")).collect();
+    let mesh = mesh.map(|text| ("mesh.yaml", text));
+    let config = setup::cluster("envoy/round_robin", &settings, mesh).expect("it is right");
+    let output = output(config, 1, &(endpoints_line(endpoints) + &pick_count(1000)));
+    let count = |endpoint: &Value| output.matches(&format!("{}}}", endpoint["id"])).count();
+    endpoints.iter().map(count).collect()
+}
+
+#[test]
+fn the_panic_threshold_can_be_set_in_every_spelling() {
+    let health = ["unhealthy", "unhealthy", "unhealthy", "healthy"];
+    let endpoints: Vec<Value> = (0..)
+        .zip(health)
+        .map(|(i, health)| json!({"id": format!("e:{i}"), "health": health}))
+        .collect();
+    let panic = [250; 4];
+    let calm = [0, 0, 0, 1000];
+    assert_eq!(shares_of_four(&[], None, &endpoints), panic);
+    for settings in [
+        "healthy_panic_threshold=0",
+        "healthy_panic_threshold=\"25%\"",
+        "healthy_panic_threshold={\"value\": 10}",
+        "common_lb_config.healthy_panic_threshold=0",
+        "common_lb_config.healthy_panic_threshold.value=20",
+    ] {
+        assert_eq!(shares_of_four(&[settings], None, &endpoints), calm, "{settings}");
+    }
+    for mesh in [
+        "mesh: {healthy_panic_threshold: 0}",
+        "mesh: {healthy_panic_threshold: 0, common_lb_config: {healthy_panic_threshold: 90}}",
+        "mesh:\n  common_lb_config: {healthy_panic_threshold: {value: 0}}\n",
+        "mesh: {common_lb_config: {healthy_panic_threshold: {}}}",
+    ] {
+        assert_eq!(shares_of_four(&[], Some(mesh), &endpoints), calm, "{mesh}");
+    }
+    let mesh = "mesh: {healthy_panic_threshold: 0}";
+    assert_eq!(shares_of_four(&["healthy_panic_threshold=30"], Some(mesh), &endpoints), panic);
+}
+
+#[test]
+fn what_a_script_says_of_localities_counts_without_a_mesh_file() {
+    let endpoints: Vec<Value> = ["a", "b"]
+        .iter()
+        .flat_map(|zone| {
+            let weight = if *zone == "a" { 1 } else { 3 };
+            (0..4).map(move |i| json!({"id": format!("{zone}:{i}"), "zone": zone, "locality_weight": weight}))
+        })
+        .collect();
+    let by_weight = shares_of_four(&[], None, &endpoints);
+    assert_eq!(by_weight.iter().sum::<usize>(), 1000);
+    assert_eq!(by_weight[..4].iter().sum::<usize>(), 250, "{by_weight:?}");
+    let plain: Vec<Value> = endpoints
+        .iter()
+        .map(|endpoint| json!({"id": endpoint["id"], "zone": endpoint["zone"]}))
+        .collect();
+    let by_zone = |caller: &str| {
+        let script = endpoints_line(&plain) + caller + &pick_count(1000);
+        let output = output(config("envoy/round_robin", &json!({})), 1, &script);
+        output.matches("\"a:").count()
+    };
+    assert_eq!(by_zone(""), 500);
+    let caller = |zone: &str| {
+        let line = json!({"op": "caller", "zone": zone, "local_hosts": {"a": 2, "b": 2}});
+        format!("{line}\n")
+    };
+    assert_eq!(by_zone(&caller("a")), 1000);
+    assert_eq!(by_zone(&caller("b")), 0);
+    // Who moves is told so.
+    assert_eq!(by_zone(&(caller("a") + &pick_count(10) + &caller("b"))), 10);
+}
+
+#[test]
+fn a_pick_says_what_it_demands() {
+    let endpoints = [
+        json!({"id": "a:1", "metadata": {"version": "1", "stage": ["prod", "test"]}}),
+        json!({"id": "b:1", "metadata": {"version": "2", "stage": "prod"}}),
+    ];
+    let mesh = "mesh: {lb_subset_config: {subset_selectors: [{keys: [version]}]}, metadata_match: {version: 2}}";
+    let config = setup::cluster("envoy/random", &[], Some(("mesh.yaml", mesh))).expect("it is right");
+    let script = endpoints_line(&endpoints)
+        + "{\"op\": \"pick\"}\n{\"op\": \"pick\", \"metadata_match\": {\"version\": 1}}\n"
+        + "{\"op\": \"pick\", \"metadata_match\": {\"version\": 3}}\n{\"op\": \"pick\", \"metadata_match\": {}}\n"
+        // The subsets follow the list.
+        + &endpoints_line(&endpoints[..1])
+        + "{\"op\": \"pick\"}\n{\"op\": \"pick\", \"metadata_match\": {\"version\": \"1\"}}\n";
+    let output = output(config, 0, &script);
+    let picks: Vec<Value> = output
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("it prints JSON"))
+        .collect();
+    let picks: Vec<Option<&str>> = picks.iter().map(|pick| pick["pick"].as_str()).collect();
+    assert_eq!(picks, [Some("b:1"), Some("a:1"), None, None, None, Some("a:1")]);
 }

@@ -59,7 +59,7 @@ fn cluster(recording: &Value, case: &Value) -> ClusterConfig {
 }
 
 /// The picks of a replay, as places in `endpoints`.
-fn places(output: &str, endpoints: &[Value]) -> String {
+pub fn places(output: &str, endpoints: &[Value]) -> String {
     let lines = output.lines().filter(|line| line.contains("\"pick\""));
     let place = |line: &str| {
         let line: Value = serde_json::from_str(line).expect("it prints JSON");

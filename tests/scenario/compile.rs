@@ -4,6 +4,7 @@ use meshsim::model::plan::{
     ConnectionPlan, Discipline, FaultKind, Instr, KeyPlan, Load, NO_SIZE, OnCancel, OnError, Owner, Plan, Probability, Protocol,
     TargetPlan, Threading, UNLIMITED, Warmup,
 };
+use meshsim::policy::connection_pool;
 use meshsim::random::Distribution;
 use meshsim::scenario::{Overrides, Scenario, Variant};
 use meshsim::time::{Duration, Time};
@@ -399,19 +400,14 @@ fn meshes_are_inherited_key_by_key_and_equal_clusters_are_one() {
     assert_eq!(plan.sites[6].per_try_timeout, Duration::MAX);
     assert_eq!(plan.sites[7].per_try_timeout, Duration::from_millis(100));
     let connections = |site: usize| plan.clusters[cluster(site) as usize].connections;
-    assert_eq!(
-        connections(3),
-        ConnectionPlan::Pooled {
-            protocol: Protocol::Http2,
-            idle_timeout: Duration::from_secs(3600)
-        }
-    );
+    assert_eq!(connections(3), ConnectionPlan::Pooled(connection_pool::Options::default()));
     assert_eq!(
         connections(7),
-        ConnectionPlan::Pooled {
+        ConnectionPlan::Pooled(connection_pool::Options {
             protocol: Protocol::Http1,
-            idle_timeout: Duration::from_secs(9)
-        }
+            idle_timeout: Duration::from_secs(9),
+            ..connection_pool::Options::default()
+        })
     );
     assert_eq!(plan.edges.len(), 5, "three clients', and the front's to a and to b");
 }

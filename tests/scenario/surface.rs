@@ -164,15 +164,22 @@ fn the_schema_describes_the_document() {
     for (name, keys) in [
         (
             "Service",
-            "replicas endpoints concurrency queue cores threading on_cancel operations mesh",
+            "replicas endpoints concurrency queue locality_weights metadata cores threading on_cancel operations mesh",
         ),
-        ("Endpoint", "name zone weight speed address fail"),
+        (
+            "Endpoint",
+            "name zone weight speed address fail priority region sub_zone locality_weight hash_key metadata",
+        ),
         (
             "Step",
             "work call parallel choose fail steps repeat probability on_error mesh request_size response_size",
         ),
         ("Client", "call arrivals key callers zone timeout request_size response_size"),
-        ("Mesh", "balancer discovery timeout retry connection_pool"),
+        (
+            "Mesh",
+            "balancer discovery timeout retry common_lb_config healthy_panic_threshold overprovisioning_factor \
+             weighted_priority_health lb_subset_config metadata_match connection_pool",
+        ),
         ("Fault", "at for crash slow"),
         ("Network", "same_zone cross_zone links loss retransmission_timeout bandwidth"),
     ] {
@@ -329,7 +336,7 @@ fn valid_scenarios_fit_the_schema_and_wrong_shapes_do_not() {
     let schema = schema.as_value();
     let read = |text: &str| as_json(&saphyr::Yaml::load_from_str(text).expect("YAML")[0]);
     let starter = include_str!("../../src/cli/starter.yaml");
-    for text in [include_str!("example.yaml"), starter, GOOD] {
+    for text in [include_str!("example.yaml"), include_str!("candidates.yaml"), starter, GOOD] {
         fits(&read(text), schema, schema).unwrap_or_else(|problem| panic!("{problem}"));
     }
     for (from, to) in [

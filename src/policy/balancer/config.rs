@@ -16,7 +16,13 @@ pub(super) trait ReadOptions {
 }
 
 /// Nothing is written about them.
-struct Defaults<E>(PhantomData<E>);
+pub(super) struct Defaults<E>(PhantomData<E>);
+
+impl<E> Defaults<E> {
+    pub(super) fn new() -> Defaults<E> {
+        Defaults(PhantomData)
+    }
+}
 
 impl<E> ReadOptions for Defaults<E> {
     type Error = E;
@@ -26,7 +32,13 @@ impl<E> ReadOptions for Defaults<E> {
 }
 
 /// They are the value of the map entry whose key has just been read.
-struct FromMap<'a, 'de, A>(&'a mut A, PhantomData<&'de ()>);
+pub(super) struct FromMap<'a, 'de, A>(&'a mut A, PhantomData<&'de ()>);
+
+impl<'a, 'de, A: MapAccess<'de>> FromMap<'a, 'de, A> {
+    pub(super) fn new(map: &'a mut A) -> FromMap<'a, 'de, A> {
+        FromMap(map, PhantomData)
+    }
+}
 
 impl<'de, A: MapAccess<'de>> ReadOptions for FromMap<'_, 'de, A> {
     type Error = A::Error;
@@ -37,7 +49,7 @@ impl<'de, A: MapAccess<'de>> ReadOptions for FromMap<'_, 'de, A> {
 }
 
 /// A registered name. A type of its own, so that an unknown one is an error of the key and not of the whole map.
-struct Name(&'static str);
+pub(super) struct Name(&'static str);
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
@@ -65,11 +77,11 @@ pub fn known_name(text: &str) -> Option<&'static str> {
     NAMES.iter().find(|name| **name == plain).copied()
 }
 
-fn registered<E: Error>(text: &str) -> Result<Name, E> {
+pub(super) fn registered<E: Error>(text: &str) -> Result<Name, E> {
     known_name(text).map(Name).ok_or_else(|| E::unknown_variant(text, NAMES))
 }
 
-fn checked<E: Error>(name: Name, read: impl ReadOptions<Error = E>) -> Result<Config, E> {
+pub(super) fn checked<E: Error>(name: Name, read: impl ReadOptions<Error = E>) -> Result<Config, E> {
     let config = Config::read(name.0, read).expect("the name is in the registry")?;
     config.check().map_err(E::custom)?;
     Ok(config)
@@ -86,11 +98,11 @@ impl<'de> Deserialize<'de> for Config {
                 )
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Config, E> {
-                checked(registered(text)?, Defaults(PhantomData))
+                checked(registered(text)?, Defaults::new())
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
                 let name: Name = map.next_key()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
-                let config = checked(name, FromMap(&mut map, PhantomData))?;
+                let config = checked(name, FromMap::new(&mut map))?;
                 match map.next_key::<Name>()? {
                     None => Ok(config),
                     Some(second) => Err(A::Error::custom(format!(

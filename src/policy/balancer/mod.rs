@@ -3,6 +3,7 @@
 //! A balancer is one file with two public items, `Options` and `Balancer`, a `mod` line in its family and a line in the registry
 //! below. Everything else (dispatch, reading a scenario, JSON Schema, `meshsim policies`) follows from those.
 
+pub mod child_policy;
 pub mod common;
 mod config;
 pub mod envoy;
@@ -40,8 +41,23 @@ pub trait Balance: Clone {
     const DIFFERENCES: &'static str = "";
     /// How its family makes candidates of endpoints.
     const RULES: Rules;
+    /// The same with these options.
+    fn rules(options: &Self::Options) -> Rules {
+        let _ = options;
+        Self::RULES
+    }
+
     /// What it wants of a driver beside calls and their ends.
     const WANTS: Wants = Wants::NOTHING;
+    /// Whether it chooses for each connection rather than for each call: calls on an open connection go where that leads, and `active` of
+    /// the endpoints counts connections.
+    const PER_CONNECTION: bool = false;
+
+    /// The same with these options.
+    fn wants(options: &Self::Options) -> Wants {
+        let _ = options;
+        Self::WANTS
+    }
 
     /// A prototype for an upstream whose set numbers are below `set_count` when a caller first sees it.
     fn new(options: &Self::Options, set_count: usize) -> Self;
@@ -61,6 +77,17 @@ pub trait Balance: Clone {
         let _ = (endpoint, now);
     }
 
+    /// On a prototype: a view begins in which these sets are new; all numbers of sets are now below `set_count`.
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        let _ = (sets, set_count);
+    }
+
+    /// The caller has come to the view of which `prototype` is the prototype: what follows from the view alone is shared with
+    /// it. Comes before `update`.
+    fn share(&mut self, prototype: &Self) {
+        let _ = prototype;
+    }
+
     /// The members of `set`, or their weights or keys, are no longer what they were. Not called for the sets of the start.
     fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
         let _ = (endpoints, set, now);
@@ -77,7 +104,7 @@ pub trait Balance: Clone {
         rng: &mut Rng,
     ) -> Option<EndpointIndex>;
 
-    /// An attempt goes to `endpoint`.
+    /// An attempt, or a new connection, goes to `endpoint`.
     fn on_started(&mut self, endpoint: EndpointIndex, now: Time) {
         let _ = (endpoint, now);
     }
@@ -85,6 +112,11 @@ pub trait Balance: Clone {
     /// An attempt at `endpoint` ended; it is no longer counted as active.
     fn on_finished(&mut self, endpoint: EndpointIndex, outcome: &Outcome, now: Time) {
         let _ = (endpoint, outcome, now);
+    }
+
+    /// A connection to `endpoint` was closed. Only for balancers that choose for each connection.
+    fn on_closed(&mut self, endpoint: EndpointIndex, now: Time) {
+        let _ = (endpoint, now);
     }
 
     /// `endpoint` reports to this caller that it is idle.
@@ -103,7 +135,7 @@ pub trait Balance: Clone {
     }
 }
 
-/// What a driver may leave out for balancers that do not want it.
+/// What may be left out for balancers that do not want it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wants {
     /// [`CallInfo::key`] and [`CallInfo::source`].
@@ -116,6 +148,8 @@ pub struct Wants {
     pub load_reports: bool,
     /// Calls of [`Cluster::next_probe`](crate::policy::Cluster::next_probe) after each pick.
     pub probes: bool,
+    /// [`CandidateSet::localities`].
+    pub localities: bool,
 }
 
 impl Wants {
@@ -126,6 +160,7 @@ impl Wants {
         idle_reports: false,
         load_reports: false,
         probes: false,
+        localities: false,
     };
 }
 
@@ -227,14 +262,21 @@ macro_rules! registry {
             /// How its family makes candidates of endpoints.
             pub fn rules(&self) -> Rules {
                 match self {
-                    $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::RULES,)*)*
+                    $($(Config::$variant(options) => <$family::$name::Balancer as Balance>::rules(options),)*)*
                 }
             }
 
             /// What it wants of a driver beside calls and their ends.
             pub fn wants(&self) -> Wants {
                 match self {
-                    $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::WANTS,)*)*
+                    $($(Config::$variant(options) => <$family::$name::Balancer as Balance>::wants(options),)*)*
+                }
+            }
+
+            /// Whether it chooses for each connection rather than for each call.
+            pub fn is_per_connection(&self) -> bool {
+                match self {
+                    $($(Config::$variant(_) => <$family::$name::Balancer as Balance>::PER_CONNECTION,)*)*
                 }
             }
 
@@ -285,6 +327,17 @@ macro_rules! dispatch {
                 match self { $(Balancer::$variant(balancer) => balancer.on_added(endpoint, now),)* }
             }
 
+            pub fn renew(&mut self, sets: &[usize], set_count: usize) {
+                match self { $(Balancer::$variant(balancer) => balancer.renew(sets, set_count),)* }
+            }
+
+            pub fn share(&mut self, prototype: &Balancer) {
+                match (self, prototype) {
+                    $((Balancer::$variant(balancer), Balancer::$variant(prototype)) => balancer.share(prototype),)*
+                    _ => unreachable!("a caller's balancer is that of its upstream"),
+                }
+            }
+
             pub fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
                 match self { $(Balancer::$variant(balancer) => balancer.update(endpoints, set, now),)* }
             }
@@ -311,6 +364,10 @@ macro_rules! dispatch {
                 match self { $(Balancer::$variant(balancer) => balancer.on_finished(endpoint, outcome, now),)* }
             }
 
+            pub fn on_closed(&mut self, endpoint: EndpointIndex, now: Time) {
+                match self { $(Balancer::$variant(balancer) => balancer.on_closed(endpoint, now),)* }
+            }
+
             #[inline]
             pub fn on_idle(&mut self, endpoint: EndpointIndex, now: Time) {
                 match self { $(Balancer::$variant(balancer) => balancer.on_idle(endpoint, now),)* }
@@ -335,6 +392,7 @@ registry! {
         least_request: EnvoyLeastRequest,
         ring_hash: EnvoyRingHash,
         maglev: EnvoyMaglev,
+        client_side_weighted_round_robin: EnvoyClientSideWeightedRoundRobin,
     }
     grpc {
         pick_first: GrpcPickFirst,
@@ -342,6 +400,8 @@ registry! {
         weighted_round_robin: GrpcWeightedRoundRobin,
         ring_hash: GrpcRingHash,
         least_request: GrpcLeastRequest,
+        priority: GrpcPriority,
+        weighted_target: GrpcWeightedTarget,
     }
     linkerd {
         peak_ewma: LinkerdPeakEwma,
@@ -359,6 +419,15 @@ registry! {
         deterministic_aperture: FinagleDeterministicAperture,
     }
     kube_proxy {
+        iptables: KubeProxyIptables,
+        nftables: KubeProxyNftables,
+        ipvs_rr: KubeProxyIpvsRr,
+        ipvs_wrr: KubeProxyIpvsWrr,
+        ipvs_lc: KubeProxyIpvsLc,
+        ipvs_wlc: KubeProxyIpvsWlc,
+        ipvs_sh: KubeProxyIpvsSh,
+        ipvs_sed: KubeProxyIpvsSed,
+        ipvs_nq: KubeProxyIpvsNq,
     }
     nginx {
         round_robin: NginxRoundRobin,
@@ -390,11 +459,24 @@ registry! {
     research {
         jsq: ResearchJsq,
         jiq: ResearchJiq,
+        least_response_time: ResearchLeastResponseTime,
+        c3: ResearchC3,
+        prequal: ResearchPrequal,
+        weighted_response_time: ResearchWeightedResponseTime,
+        choice_of_two: ResearchChoiceOfTwo,
+        rendezvous: ResearchRendezvous,
+        bounded_load: ResearchBoundedLoad,
     }
 }
 
 /// Other names that users may know a balancer by. Besides, `-` in a name is as good as `_`.
 pub const ALIASES: &[(&str, &str)] = &[
+    ("finagle/heap", "finagle/heap_least_loaded"),
+    ("finagle/p2c", "finagle/p2c_least_loaded"),
+    ("linkerd/load_biaser", "linkerd/penalty_peak_ewma"),
+    ("research/hrw", "research/rendezvous"),
+    ("research/ribbon", "research/weighted_response_time"),
+    ("research/zuul", "research/choice_of_two"),
     ("nginx/ketama", "nginx/hash_consistent"),
     ("nginx/random_two", "nginx/random_two_least_conn"),
     ("haproxy/url_param", "haproxy/hash"),

@@ -34,6 +34,7 @@ const CHECKS: &[Check] = &[
     ranges::run,
     ranges::network,
     ranges::services,
+    ranges::locality_weights,
     ranges::steps,
     ranges::clients,
     ranges::mesh,

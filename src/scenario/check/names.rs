@@ -70,11 +70,17 @@ pub(super) fn zones(document: &Document, _: &Index<'_>, diagnostics: &mut Diagno
     }
 }
 
-pub(super) fn services(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
+pub(super) fn services(document: &Document, index: &Index<'_>, diagnostics: &mut Diagnostics) {
     let services = document.topology.get().and_then(|topology| topology.services.get());
     each_proper(services, "a service", PLAIN, diagnostics);
     for (_, service) in readable_services(document) {
         each_proper(service.operations.get(), "an operation", OPERATION, diagnostics);
+        let weights = given(&service.locality_weights)
+            .into_iter()
+            .flat_map(|(weights, _)| weights.iter());
+        for (zone, _) in weights.filter(|(zone, _)| !index.zones.contains_key(zone.text.as_str())) {
+            diagnostics.unknown_zone(zone.span, &zone.text, index.zones());
+        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! Is every value one that it may be? What a policy or a distribution says of its own options is asked of it.
 
+use std::collections::BTreeMap;
+
 use super::{clients as readable_clients, each_step, given, services as readable_services};
+use crate::policy::PRIORITY_MAX;
 use crate::random::{ArrivalConfig, DistributionConfig, Unit};
+use crate::scenario::compile::zone_of;
 use crate::scenario::decode::Field;
 use crate::scenario::diagnostic::Diagnostics;
 use crate::scenario::names::Index;
@@ -105,10 +109,40 @@ fn endpoints(service: &Service, diagnostics: &mut Diagnostics) {
         at_least_one(&endpoint.weight, "weight", diagnostics);
         positive(&endpoint.speed, "speed", diagnostics);
         fail(&endpoint.fail, diagnostics);
+        if let Some((priority, span)) = given(&endpoint.priority)
+            && *priority > PRIORITY_MAX
+        {
+            diagnostics.out_of_range(span, "priority", "at most 128");
+        }
         if let Some((address, span)) = given(&endpoint.address)
             && address.is_empty()
         {
             diagnostics.out_of_range(span, "address", "an address such as `10.0.0.1:8080`");
+        }
+    }
+}
+
+/// A locality has one weight within its priority level.
+pub(super) fn locality_weights(document: &Document, index: &Index<'_>, diagnostics: &mut Diagnostics) {
+    for (name, service) in readable_services(document) {
+        let Some(number) = index.service(&name.text) else { continue };
+        let mut weights = BTreeMap::new();
+        let endpoints = given(&service.endpoints).map_or(&[][..], |(endpoints, _)| endpoints);
+        for (place, endpoint) in (0..).zip(endpoints) {
+            let Some(endpoint) = endpoint.get() else { continue };
+            let Some((&weight, span)) = given(&endpoint.locality_weight) else {
+                continue;
+            };
+            let text = |field| given::<String>(field).map(|(text, _)| text);
+            let priority = given(&endpoint.priority).map_or(0, |(&priority, _)| priority);
+            let zone = zone_of(document, index, number, place);
+            let first = *weights
+                .entry((priority, zone, text(&endpoint.region), text(&endpoint.sub_zone)))
+                .or_insert(weight);
+            if first != weight {
+                let problem = format!("the locality of this endpoint has two weights, {first} and {weight}");
+                diagnostics.bad_value(span, &problem);
+            }
         }
     }
 }
@@ -182,8 +216,20 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         {
             diagnostics.bad_value(field.span, &problem);
         }
+        if let Inherited::Set(field) = &mesh.common_lb_config
+            && let Some(Err(problem)) = field.get().map(|config| config.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
+        if let Inherited::Set(field) = &mesh.lb_subset_config
+            && let Some(Err(problem)) = field.get().map(|config| config.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
         if let Some((pool, _)) = mesh.connection_pool.set().and_then(|field| Some((field.get()?, field.span))) {
             longer_than_zero(&pool.idle_timeout, "idle_timeout", diagnostics);
+            at_least_one(&pool.max_concurrent_streams, "max_concurrent_streams", diagnostics);
+            longer_than_zero(&pool.max_connection_duration, "max_connection_duration", diagnostics);
         }
     };
     check(&document.mesh);

@@ -8,7 +8,8 @@ use serde::de::value::{Error, StrDeserializer};
 
 use super::{Compiler, value};
 use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, SitePlan};
-use crate::policy::{ClusterConfig, balancer, retry};
+use crate::policy::candidates::{self, Parts};
+use crate::policy::{ClusterConfig, MetadataMatch, balancer, connection_pool, retry};
 use crate::random::DistributionConfig;
 use crate::scenario::decode::Field;
 use crate::scenario::schema::mesh::{ConnectionPool, Mesh, Protocol};
@@ -17,9 +18,6 @@ use crate::time::Duration;
 
 /// The balancer of a mesh that names none: Envoy's default.
 const DEFAULT_BALANCER: &str = "envoy/round_robin";
-/// Envoy's default of `idle_timeout` (HttpProtocolOptions).
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
-
 /// What is known of edges and clusters while the plan grows.
 #[derive(Default)]
 pub(super) struct Sites {
@@ -57,6 +55,8 @@ struct Policy<'s> {
     timeout: Option<Duration>,
     retry: Option<&'s retry::Options>,
     pool: Option<&'s ConnectionPool>,
+    candidates: Parts<'s>,
+    demand: Option<&'s MetadataMatch>,
 }
 
 impl<'s> Policy<'s> {
@@ -67,36 +67,64 @@ impl<'s> Policy<'s> {
             timeout: None,
             retry: None,
             pool: None,
+            candidates: Parts::default(),
+            demand: None,
         };
         for mesh in levels {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
             policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
             policy.retry = inherit(&mesh.retry, policy.retry);
             policy.pool = inherit(&mesh.connection_pool, policy.pool);
+            policy.demand = inherit(&mesh.metadata_match, policy.demand);
+            let parts = &mut policy.candidates;
+            parts.common_lb_config = inherit(&mesh.common_lb_config, parts.common_lb_config);
+            parts.healthy_panic_threshold =
+                inherit(&mesh.healthy_panic_threshold, parts.healthy_panic_threshold.as_ref()).copied();
+            parts.overprovisioning_factor =
+                inherit(&mesh.overprovisioning_factor, parts.overprovisioning_factor.as_ref()).copied();
+            parts.weighted_priority_health =
+                inherit(&mesh.weighted_priority_health, parts.weighted_priority_health.as_ref()).copied();
+            parts.lb_subset_config = inherit(&mesh.lb_subset_config, parts.lb_subset_config);
         }
         policy
     }
 
     fn config(&self) -> ClusterConfig {
         let default = || balancer::Config::deserialize(StrDeserializer::<Error>::new(DEFAULT_BALANCER));
+        let balancer = match self.balancer {
+            Some(balancer) => balancer.clone(),
+            None => default().expect("the default balancer is registered"),
+        };
         ClusterConfig {
-            balancer: match self.balancer {
-                Some(balancer) => balancer.clone(),
-                None => default().expect("the default balancer is registered"),
-            },
+            candidates: candidates::Options::new(self.candidates),
+            connections: self.pool_options().filter(|_| balancer.is_per_connection()),
             retry: self.retry.filter(|retry| retry.num_retries > 0).cloned(),
+            ..balancer.into()
         }
     }
 
     fn connections(&self) -> ConnectionPlan {
-        let Some(pool) = self.pool else { return ConnectionPlan::Warm };
-        ConnectionPlan::Pooled {
+        self.pool_options().map_or(ConnectionPlan::Warm, ConnectionPlan::Pooled)
+    }
+
+    fn pool_options(&self) -> Option<connection_pool::Options> {
+        let pool = self.pool?;
+        let default = connection_pool::Options::default();
+        Some(connection_pool::Options {
             protocol: match value(&pool.protocol) {
                 Some(Protocol::Http1) => plan::Protocol::Http1,
-                Some(Protocol::Http2) | None => plan::Protocol::Http2,
+                Some(Protocol::Http2) => plan::Protocol::Http2,
+                None => default.protocol,
             },
-            idle_timeout: value(&pool.idle_timeout).copied().unwrap_or(IDLE_TIMEOUT),
-        }
+            idle_timeout: value(&pool.idle_timeout).copied().unwrap_or(default.idle_timeout),
+            max_concurrent_streams: value(&pool.max_concurrent_streams)
+                .copied()
+                .unwrap_or(default.max_concurrent_streams),
+            max_requests_per_connection: connection_pool::requests(value(&pool.max_requests_per_connection).copied()),
+            max_connection_duration: value(&pool.max_connection_duration)
+                .copied()
+                .unwrap_or(default.max_connection_duration),
+        })
     }
 }
 
@@ -124,18 +152,31 @@ impl Compiler<'_, '_> {
         let levels = value(&document.mesh).into_iter().chain(value(&upstream.checked().mesh));
         let policy = Policy::of(levels.chain(call.meshes.iter().copied()));
         let cluster = self.cluster(call.owner, target.service as u32, &policy);
+        let demand = self.demand(cluster, policy.demand);
         let edge = self.edge(call.owner, operation, call.path.checked());
         let (request_size, response_size) = (self.size(call.request_size), self.size(call.response_size));
         self.plan.sites.push(SitePlan {
             operation,
             edge,
             cluster,
+            demand,
             timeout: limit(policy.timeout).min(limit(call.timeout)),
             per_try_timeout: limit(policy.retry.and_then(|retry| retry.per_try_timeout)),
             request_size,
             response_size,
         });
         self.plan.sites.len() as u32 - 1
+    }
+
+    /// The place of a demand among those of a cluster.
+    fn demand(&mut self, cluster: u32, demand: Option<&MetadataMatch>) -> u32 {
+        let Some(demand) = demand else { return plan::NO_DEMAND };
+        let demands = &mut self.plan.clusters[cluster as usize].demands;
+        let known = demands.iter().position(|known| known == demand);
+        known.unwrap_or_else(|| {
+            demands.push(demand.clone());
+            demands.len() - 1
+        }) as u32
     }
 
     fn edge(&mut self, owner: Owner, operation: u32, path: &str) -> u32 {
@@ -175,6 +216,7 @@ impl Compiler<'_, '_> {
             service,
             config: Arc::new(config),
             connections,
+            demands: Vec::new(),
         });
         next
     }

@@ -4,7 +4,7 @@ use super::{Compiler, value};
 use crate::model::plan::{self, EndpointPlan, LinkPlan, Probability, ServicePlan, UNLIMITED};
 use crate::policy::{EndpointInfo, Health};
 use crate::random::{Distribution, Share, Unit};
-use crate::scenario::decode::Field;
+use crate::scenario::decode::{Field, Named};
 use crate::scenario::names::{Index, replica_name};
 use crate::scenario::schema::Document;
 use crate::scenario::schema::topology::{Discipline, Endpoint, Link, OnCancel, Service, Threading};
@@ -141,18 +141,18 @@ impl Compiler<'_, '_> {
         match value(&service.endpoints) {
             Some(endpoints) => {
                 for (index, endpoint) in (0..).zip(endpoints) {
-                    self.endpoint(number, index, name, Some(endpoint.checked()));
+                    self.endpoint(number, index, (name, service), Some(endpoint.checked()));
                 }
             }
             None => {
                 for index in 0..*value(&service.replicas).expect("there are replicas or endpoints") {
-                    self.endpoint(number, index, name, None);
+                    self.endpoint(number, index, (name, service), None);
                 }
             }
         }
     }
 
-    fn endpoint(&mut self, service: usize, index: u32, service_name: &str, endpoint: Option<&Endpoint>) {
+    fn endpoint(&mut self, number: usize, index: u32, (service_name, service): (&str, &Service), endpoint: Option<&Endpoint>) {
         let zone = match endpoint.and_then(|endpoint| value(&endpoint.zone)) {
             Some(zone) => self.index.zones[zone.as_str()],
             None => spread(index, self.index.zones.len()),
@@ -162,7 +162,7 @@ impl Compiler<'_, '_> {
         let own_address = endpoint.and_then(|endpoint| value(&endpoint.address)).cloned();
         let fail = endpoint.and_then(|endpoint| value(&endpoint.fail));
         self.plan.endpoints.push(EndpointPlan {
-            service: service as u32,
+            service: number as u32,
             zone,
             speed: endpoint
                 .and_then(|endpoint| value(&endpoint.speed))
@@ -170,19 +170,43 @@ impl Compiler<'_, '_> {
             fail: Probability::new(fail.map_or(Share::ZERO, |fail| fail.probability).value()),
             fail_status: fail.map_or(503, |fail| fail.status),
             info: EndpointInfo {
-                address: own_address.unwrap_or_else(|| address(service, index)),
+                address: own_address.unwrap_or_else(|| address(number, index)),
                 hostname: Some(name.clone()),
-                hash_key: None,
-                weight: endpoint
-                    .and_then(|endpoint| value(&endpoint.weight))
-                    .map_or(1, |&weight| weight),
-                region: String::new(),
                 zone: self.names.zones[zone as usize].clone(),
-                priority: 0,
-                health: Health::Healthy,
+                ..endpoint_info(service, endpoint, &self.names.zones[zone as usize])
             },
         });
         self.names.endpoints.push(name);
+    }
+}
+
+/// What discovery says of an endpoint, without its names and its zone, which is `zone`.
+fn endpoint_info(service: &Service, endpoint: Option<&Endpoint>, zone: &str) -> EndpointInfo {
+    fn own<'e, T>(endpoint: Option<&'e Endpoint>, key: impl Fn(&'e Endpoint) -> &'e Option<Field<T>>) -> Option<&'e T> {
+        value(key(endpoint?))
+    }
+    let of_service = value(&service.metadata).cloned().unwrap_or_default();
+    let metadata = match own(endpoint, |endpoint| &endpoint.metadata) {
+        Some(metadata) => of_service.merged(metadata),
+        None => of_service,
+    };
+    let mut by_zone = value(&service.locality_weights).into_iter().flat_map(Named::iter);
+    let of_zone = || {
+        by_zone
+            .find(|(name, _)| name.text == zone)
+            .map(|(_, weight)| weight.checked())
+    };
+    let hash_key = own(endpoint, |endpoint| &endpoint.hash_key).map(String::as_str);
+    EndpointInfo {
+        hash_key: hash_key.or(metadata.text("hash_key")).map(str::to_string),
+        weight: own(endpoint, |endpoint| &endpoint.weight).copied().unwrap_or(1),
+        region: own(endpoint, |endpoint| &endpoint.region).cloned().unwrap_or_default(),
+        sub_zone: own(endpoint, |endpoint| &endpoint.sub_zone).cloned().unwrap_or_default(),
+        locality_weight: own(endpoint, |endpoint| &endpoint.locality_weight).or_else(of_zone).copied(),
+        metadata,
+        priority: own(endpoint, |endpoint| &endpoint.priority).copied().unwrap_or(0),
+        health: Health::Healthy,
+        ..EndpointInfo::default()
     }
 }
 

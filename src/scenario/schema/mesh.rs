@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::values::Inherited;
-use crate::policy::{balancer, retry};
+use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, OverprovisioningFactor, Percent};
+use crate::policy::{MetadataMatch, balancer, retry};
 use crate::scenario::decode::Field;
 use crate::time::Duration;
 
@@ -21,6 +22,18 @@ pub struct Mesh {
     pub timeout: Inherited<Field<Duration>>,
     /// When a call is tried again; never if absent.
     pub retry: Inherited<Field<retry::Options>>,
+    /// Which endpoints a call may go to, for Envoy's balancers: the panic threshold, and how localities take part.
+    pub common_lb_config: Inherited<Field<CommonLbConfig>>,
+    /// As in `common_lb_config`, over which it wins: a level of which a smaller share can be picked uses all its endpoints.
+    pub healthy_panic_threshold: Inherited<Field<Percent>>,
+    /// A level or a locality counts as fully available while 100 / this of its endpoints are, in per cent; 140 if absent.
+    pub overprovisioning_factor: Inherited<Field<OverprovisioningFactor>>,
+    /// Whether a level's availability goes by the weights of its endpoints rather than by their number.
+    pub weighted_priority_health: Inherited<Field<bool>>,
+    /// Subsets of the endpoints by their `metadata`, for Envoy's balancers.
+    pub lb_subset_config: Inherited<Field<LbSubsetConfig>>,
+    /// What a call demands of an endpoint's `metadata`; it takes effect where there is `lb_subset_config`.
+    pub metadata_match: Inherited<Field<MetadataMatch>>,
     /// How callers connect; connections are there from the start and cost nothing if absent.
     pub connection_pool: Inherited<Field<ConnectionPool>>,
 }
@@ -73,6 +86,14 @@ pub struct ConnectionPool {
     pub protocol: Option<Field<Protocol>>,
     /// A connection without requests for this long is closed; 1h if absent, as in Envoy.
     pub idle_timeout: Option<Field<Duration>>,
+    /// So many requests share a connection of `http2` at a time, at least 1; 100 if absent, the least that HTTP/2 recommends.
+    /// Further requests open another connection.
+    pub max_concurrent_streams: Option<Field<u32>>,
+    /// A connection is closed after so many requests; without limit if absent or 0, as in Envoy.
+    pub max_requests_per_connection: Option<Field<u32>>,
+    /// A connection is closed at this age, which varies by 10 %, once its requests have ended (gRPC's `MAX_CONNECTION_AGE`); without
+    /// limit if absent.
+    pub max_connection_duration: Option<Field<Duration>>,
 }
 
 /// What a connection carries.

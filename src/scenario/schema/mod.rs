@@ -37,8 +37,6 @@ pub(crate) const FUTURE_KEYS: &[(&str, &str)] = &[
     ("Mesh", "circuit_breaker"),
     ("Mesh", "hedge"),
     ("Mesh", "hedge_policy"),
-    ("Mesh", "locality"),
-    ("Mesh", "panic_threshold"),
     ("Mesh", "slow_start"),
     ("Mesh", "profile"),
     ("Options", "retry_budget"),

@@ -9,6 +9,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::mesh::Mesh;
 use super::values::{Bandwidth, Limit};
+use crate::policy::{Metadata, PRIORITY_MAX};
 use crate::random::{DistributionConfig, Share};
 use crate::scenario::decode::{Field, LIST_OR_ONE, Named};
 use crate::scenario::source::Span;
@@ -71,6 +72,10 @@ pub struct Service {
     pub concurrency: Option<Field<Limit>>,
     /// Where requests wait at an endpoint.
     pub queue: Option<Field<Queue>>,
+    /// The weights of localities by zone, for locality-weighted balancing.
+    pub locality_weights: Option<Field<Named<u32>>>,
+    /// Metadata of all its endpoints.
+    pub metadata: Option<Field<Metadata>>,
     /// Cores of one endpoint, shared by its requests under the discipline `ps`; 1 if absent.
     #[schemars(extend("minimum" = 1))]
     pub cores: Option<Field<u32>>,
@@ -101,6 +106,20 @@ pub struct Endpoint {
     pub address: Option<Field<String>>,
     /// How often it answers at once with an error instead of working.
     pub fail: Option<Field<Fail>>,
+    /// Its priority level: calls go to the next one as far as the levels before cannot take them; 0 if absent, at most 128.
+    #[schemars(extend("maximum" = PRIORITY_MAX))]
+    pub priority: Option<Field<u32>>,
+    /// The region of its locality, beside the zone; none if absent.
+    pub region: Option<Field<String>>,
+    /// The sub-zone of its locality; none if absent.
+    pub sub_zone: Option<Field<String>>,
+    /// The weight of its locality within its priority level, the same for all endpoints of both; that of the service's
+    /// `locality_weights` if absent.
+    pub locality_weight: Option<Field<u32>>,
+    /// What hashing balancers hash instead of the address: Envoy's metadata `hash_key`.
+    pub hash_key: Option<Field<String>>,
+    /// What subsets are made of: Envoy's metadata `envoy.lb`. Added to the service's `metadata`.
+    pub metadata: Option<Field<Metadata>>,
 }
 
 /// Where requests wait at an endpoint.

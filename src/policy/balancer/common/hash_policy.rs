@@ -2,8 +2,9 @@
 
 use crate::policy::balancer::Hints;
 use crate::policy::balancer::common::bounded_load;
+use crate::policy::balancer::common::hash;
 use crate::policy::balancer::common::tables::Tables;
-use crate::policy::balancer::common::weighted_hosts::{WeightedHost, weight_in, weighted_hosts};
+use crate::policy::balancer::common::weighted_hosts::{WeightedHost, shares};
 use crate::policy::{CandidateSet, EndpointIndex, Endpoints};
 
 /// From a hash to a member of the set, by its place.
@@ -49,7 +50,10 @@ pub struct HashPolicy<L> {
 #[derive(Clone, Debug)]
 struct Table<L> {
     lookup: L,
-    weight_sum: u64,
+    // What the lookup finds places in.
+    hosts: Vec<EndpointIndex>,
+    // The share of each; empty where there is no bound.
+    weights: Vec<f64>,
 }
 
 impl<L: Lookup> HashPolicy<L> {
@@ -62,9 +66,14 @@ impl<L: Lookup> HashPolicy<L> {
         }
     }
 
-    /// A set changed: its table is built anew when it is needed.
-    pub fn update(&mut self, set: CandidateSet<'_>) {
-        self.tables.forget(set.number());
+    /// As [`Balance::renew`](crate::policy::balancer::Balance::renew).
+    pub fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.tables.renew(sets, set_count);
+    }
+
+    /// As [`Balance::share`](crate::policy::balancer::Balance::share).
+    pub fn share(&mut self, prototype: &HashPolicy<L>) {
+        self.tables.share(&prototype.tables);
     }
 
     /// Where the hash sends the call, or where the bound on the load does.
@@ -77,21 +86,42 @@ impl<L: Lookup> HashPolicy<L> {
         build: impl FnOnce(&[WeightedHost<'_>]) -> L,
     ) -> Option<EndpointIndex> {
         let options = self.options;
-        let table = self.tables.get(set.number(), || Table {
-            lookup: build(&weighted_hosts(endpoints, set, options.use_hostname_for_hashing)),
-            weight_sum: set.iter().map(|endpoint| u64::from(endpoints.weights[endpoint.at()])).sum(),
-        });
+        let table = self.tables.get(set.number(), || Table::new(endpoints, set, options, build));
         let first = table.lookup.find(hints.hash, hints.reselection)?;
         if options.hash_balance_factor == 0 {
-            return Some(set.get(first));
+            return Some(table.hosts[first as usize]);
         }
-        let overload = |place| {
-            let endpoint = set.get(place);
-            let weight = weight_in(endpoints, endpoint, table.weight_sum);
-            let active = endpoints.active[endpoint.at()];
+        let overload = |place: u32| {
+            let active = endpoints.active[table.hosts[place as usize].at()];
+            let weight = table.weights[place as usize];
             bounded_load::overload(active, endpoints.active_total, options.hash_balance_factor, weight)
         };
-        let place = bounded_load::choose(first, set.len(), hints.hash, overload, &mut self.order);
-        Some(set.get(place))
+        let count = table.hosts.len() as u32;
+        let place = bounded_load::choose(first, count, hints.hash, overload, &mut self.order);
+        Some(table.hosts[place as usize])
+    }
+}
+
+impl<L> Table<L> {
+    fn new(
+        endpoints: &Endpoints<'_>,
+        set: CandidateSet<'_>,
+        options: HashPolicyOptions,
+        build: impl FnOnce(&[WeightedHost<'_>]) -> L,
+    ) -> Table<L> {
+        let shares = shares(endpoints, set);
+        let hosts: Vec<WeightedHost<'_>> = shares
+            .iter()
+            .map(|&(endpoint, weight)| WeightedHost {
+                key: hash::key(&endpoints.infos[endpoint.at()], options.use_hostname_for_hashing),
+                weight,
+            })
+            .collect();
+        let bounded = shares.iter().filter(|_| options.hash_balance_factor > 0);
+        Table {
+            lookup: build(&hosts),
+            weights: bounded.map(|share| share.1).collect(),
+            hosts: shares.iter().map(|share| share.0).collect(),
+        }
     }
 }

@@ -60,3 +60,21 @@ pub fn least_of_draws(mut draw: impl FnMut() -> EndpointIndex, loads: &[u32], co
     }
     best
 }
+
+/// The endpoint with the least overhead for its weight, as IPVS compares them: without division, and the first one wins a tie.
+pub fn least_overhead(
+    endpoints: &[EndpointIndex],
+    overhead: impl Fn(EndpointIndex) -> u64,
+    weight: impl Fn(EndpointIndex) -> u32,
+) -> Option<EndpointIndex> {
+    let mut candidates = endpoints.iter().copied();
+    let mut least = candidates.next()?;
+    let (mut least_overhead, mut least_weight) = (overhead(least), u64::from(weight(least)));
+    for endpoint in candidates {
+        let (overhead, weight) = (overhead(endpoint), u64::from(weight(endpoint)));
+        if least_overhead * weight > overhead * least_weight {
+            (least, least_overhead, least_weight) = (endpoint, overhead, weight);
+        }
+    }
+    Some(least)
+}

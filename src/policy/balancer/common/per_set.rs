@@ -13,6 +13,13 @@ impl<T> Default for PerSet<T> {
 }
 
 impl<T: Default> PerSet<T> {
+    /// Puts the state of set `number` back to what it was at the start.
+    pub fn reset(&mut self, number: usize) {
+        if let Some(state) = self.states.get_mut(number) {
+            *state = T::default();
+        }
+    }
+
     /// The state of set `number`.
     #[inline]
     pub fn of(&mut self, number: usize) -> &mut T {

@@ -26,16 +26,14 @@ impl Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::EndpointInfo;
     use crate::policy::balancer::common::two_distinct;
     use crate::policy::candidates::{Candidates, Rules};
+    use crate::policy::listing::Kind;
 
     /// How often each pair of four is drawn in 60,000 draws: 10,000 are expected, and 5 standard deviations are 456.
     fn check_pairs(mut draw: impl FnMut(CandidateSet<'_>, &mut Rng) -> [EndpointIndex; 2]) {
-        let infos = vec![EndpointInfo::default(); 4];
-        let order = (0..4).map(EndpointIndex).collect();
-        let candidates = Candidates::new(Rules::Envoy, order, &infos, &[1; 4]);
-        let set = candidates.set(candidates.choose(|| 0).expect("all are healthy"));
+        let candidates = Candidates::of_equals(Rules::Envoy, 4);
+        let set = candidates.set(Kind::Healthy as u32);
         let mut rng = Rng::new(1);
         let mut counts = [[0_u32; 4]; 4];
         for _ in 0..60_000 {

@@ -3,27 +3,43 @@
 use std::sync::{Arc, OnceLock};
 
 /// One table for each candidate set, built when it is first needed.
+///
+/// A balancer that passes on [`Balance::renew`](crate::policy::balancer::Balance::renew) and
+/// [`Balance::share`](crate::policy::balancer::Balance::share) shares them with all callers of the same view. One that calls `forget`
+/// has those tables to itself.
 #[derive(Clone, Debug)]
 pub struct Tables<T> {
-    // Those of the candidates as every caller first sees them.
-    shared: Arc<[OnceLock<T>]>,
+    // Those of the view.
+    shared: Arc<[Slot<T>]>,
     // In place of the shared one, for each set that is no longer what it was.
-    own: Vec<Option<Own<T>>>,
+    own: Vec<Option<Slot<T>>>,
 }
 
-#[derive(Clone, Debug)]
-enum Own<T> {
-    Stale,
-    Built(T),
-}
+type Slot<T> = Arc<OnceLock<T>>;
 
 impl<T> Tables<T> {
     /// No table yet, for sets with numbers below `set_count`.
     pub fn new(set_count: usize) -> Tables<T> {
         Tables {
-            shared: (0..set_count).map(|_| OnceLock::new()).collect(),
+            shared: (0..set_count).map(|_| Slot::default()).collect(),
             own: Vec::new(),
         }
+    }
+
+    /// On those of a prototype: these sets are new in its view. The others keep what they have, built or to be built.
+    pub fn renew(&mut self, sets: &[usize], set_count: usize) {
+        let mut slots = self.shared.to_vec();
+        slots.resize_with(set_count, Slot::default);
+        for &number in sets {
+            slots[number] = Slot::default();
+        }
+        self.shared = slots.into();
+    }
+
+    /// The tables are from now on those of `prototype`.
+    pub fn share(&mut self, prototype: &Tables<T>) {
+        self.shared = Arc::clone(&prototype.shared);
+        self.own.clear();
     }
 
     /// Set `number` changed for this caller.
@@ -31,36 +47,26 @@ impl<T> Tables<T> {
         if number >= self.own.len() {
             self.own.resize_with(number + 1, || None);
         }
-        self.own[number] = Some(Own::Stale);
+        self.own[number] = Some(Slot::default());
     }
 
     /// The table of set `number` if it is built and still right.
     pub fn built(&self, number: usize) -> Option<&T> {
-        match self.own.get(number) {
-            Some(Some(Own::Built(table))) => Some(table),
-            Some(Some(Own::Stale)) => None,
-            _ => self.shared.get(number)?.get(),
-        }
+        self.slot(number)?.get()
     }
 
     /// The table of set `number`.
     #[inline]
-    pub fn get(&mut self, number: usize, build: impl FnOnce() -> T) -> &T {
-        match self.own.get_mut(number) {
-            Some(Some(own)) => own.get(build),
-            _ => self.shared[number].get_or_init(build),
-        }
+    pub fn get(&self, number: usize, build: impl FnOnce() -> T) -> &T {
+        let slot = self.slot(number).expect("there is a slot for every set");
+        slot.get_or_init(build)
     }
-}
 
-impl<T> Own<T> {
-    fn get(&mut self, build: impl FnOnce() -> T) -> &T {
-        if let Own::Stale = self {
-            *self = Own::Built(build());
-        }
-        match self {
-            Own::Built(table) => table,
-            Own::Stale => unreachable!("it has just been built"),
+    #[inline]
+    fn slot(&self, number: usize) -> Option<&Slot<T>> {
+        match self.own.get(number) {
+            Some(Some(own)) => Some(own),
+            _ => self.shared.get(number),
         }
     }
 }

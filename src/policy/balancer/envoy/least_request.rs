@@ -1,4 +1,4 @@
-//! Envoy's LEAST_REQUEST: the least loaded of a few random endpoints, or of all; a schedule where weights differ.
+//! Envoy's LEAST_REQUEST: the least loaded of a few random endpoints, or of all; a schedule where weights differ or grow.
 //!
 //! The draws are with replacement, as Envoy's are: of two endpoints the busier one is picked a quarter of the time.
 
@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::math;
-use crate::policy::balancer::common::{Schedules, least_of_draws, least_of_set, words_schema};
+use crate::policy::balancer::common::wrapped_number::{self, Number};
+use crate::policy::balancer::common::{Schedules, SlowStartConfig, least_of_draws, least_of_set, words_schema};
 use crate::policy::balancer::{Balance, Hints};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints};
@@ -21,11 +22,16 @@ pub struct Options {
     #[schemars(extend("x-upstream" = "LeastRequest.choice_count"))]
     pub choice_count: u32,
     /// Where weights differ, an endpoint's weight is divided by (active requests + 1) to this power; 0 leaves the weights alone.
-    #[schemars(extend("x-upstream" = "LeastRequest.active_request_bias"))]
+    #[serde(deserialize_with = "wrapped_number::runtime_double")]
+    #[schemars(with = "Number", extend("x-upstream" = "LeastRequest.active_request_bias"))]
     pub active_request_bias: f64,
     /// Whether a few random endpoints are compared, or all.
     #[schemars(extend("x-upstream" = "LeastRequest.selection_method"))]
     pub selection_method: SelectionMethod,
+    /// How the weight of a new endpoint grows; not at all, it has it at once, if absent. All are scheduled by weight from the time
+    /// when an endpoint begins until the list next changes after the window, as in Envoy.
+    #[schemars(extend("x-upstream" = "LeastRequest.slow_start_config"))]
+    pub slow_start_config: SlowStartConfig,
 }
 
 /// How the least loaded endpoint is looked for where all weights are equal.
@@ -58,6 +64,7 @@ impl Default for Options {
             choice_count: 2,
             active_request_bias: 1.0,
             selection_method: SelectionMethod::NChoices,
+            slow_start_config: SlowStartConfig::default(),
         }
     }
 }
@@ -77,7 +84,7 @@ impl Options {
                 self.active_request_bias
             ));
         }
-        Ok(())
+        self.slow_start_config.check()
     }
 }
 
@@ -106,7 +113,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The fewest active requests among a few random endpoints, or among all";
     const SOURCE: &'static str = "envoyproxy/envoy source/extensions/load_balancing_policies/least_request/least_request_lb.cc";
-    const CHECKED: &'static str = "Recordings of Envoy 1.40; weights computed from its formula; the share that theory gives";
+    const CHECKED: &'static str = "Recordings of Envoy 1.40; weights computed from its formula; the share that theory gives; slow start of Envoy 1.40 by share; weights computed from its slow start formula; Recorded latencies of the real proxy";
     const RULES: Rules = Rules::Envoy;
 
     fn new(options: &Options, _: usize) -> Balancer {
@@ -114,17 +121,22 @@ impl Balance for Balancer {
             choice_count: options.choice_count,
             bias: options.active_request_bias,
             method: options.selection_method,
-            schedules: Schedules::default(),
+            schedules: Schedules::new(&options.slow_start_config),
         }
     }
 
     fn start(&mut self, rng: &mut Rng) {
-        self.schedules = Schedules::new(rng.next_u64());
+        self.schedules.start(rng.next_u64());
     }
 
-    fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, _: Time) {
+    fn on_added(&mut self, endpoint: EndpointIndex, now: Time) {
+        self.schedules.on_added(endpoint, now);
+    }
+
+    fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
         let bias = self.bias;
-        self.schedules.update(set, |endpoint| weight_now(endpoints, endpoint, bias));
+        let weight = |endpoint| weight_now(endpoints, endpoint, bias);
+        self.schedules.update(set, set.has_equal_weights(), weight, now);
     }
 
     #[inline]
@@ -133,16 +145,17 @@ impl Balance for Balancer {
         endpoints: &Endpoints<'_>,
         set: CandidateSet<'_>,
         _: &Hints<'_>,
-        _: Time,
+        now: Time,
         rng: &mut Rng,
     ) -> Option<EndpointIndex> {
-        if !set.has_equal_weights() {
-            let bias = self.bias;
-            return Some(self.schedules.pick(set, |endpoint| weight_now(endpoints, endpoint, bias)));
-        }
-        Some(match self.method {
-            SelectionMethod::NChoices => least_of_draws(|| set.random(rng), endpoints.active, self.choice_count),
-            SelectionMethod::FullScan => least_of_set(set, endpoints.active, rng),
+        let bias = self.bias;
+        let weight = |endpoint| weight_now(endpoints, endpoint, bias);
+        let scheduled = self.schedules.pick(set, || set.has_equal_weights(), weight, now);
+        scheduled.or_else(|| {
+            Some(match self.method {
+                SelectionMethod::NChoices => least_of_draws(|| set.random(rng), endpoints.active, self.choice_count),
+                SelectionMethod::FullScan => least_of_set(set, endpoints.active, rng),
+            })
         })
     }
 }

@@ -95,15 +95,17 @@ const EMPTY: u32 = u32::MAX;
 impl Table {
     /// The table of `hosts`, whose places in the slice are what a lookup finds.
     pub fn new(hosts: &[WeightedHost<'_>], table_size: u64) -> Table {
-        if hosts.len() == 1 {
-            return Table { slots: vec![0] };
+        match hosts.len() {
+            0 => return Table { slots: Vec::new() },
+            1 => return Table { slots: vec![0] },
+            _ => {}
         }
         let mut walkers = walkers(hosts, table_size);
         let weight_max = hosts.iter().map(|host| host.weight).fold(0.0, f64::max);
         let mut slots = vec![EMPTY; table_size as usize];
         let mut left = table_size;
         let mut iteration = 1.0;
-        while left > 0 && !hosts.is_empty() {
+        while left > 0 {
             for walker in &mut walkers {
                 // A lighter endpoint sits out until its turns add up to one of the heaviest.
                 if iteration * walker.weight < walker.target_weight {
@@ -193,8 +195,12 @@ impl Balance for Balancer {
         }
     }
 
-    fn update(&mut self, _: &Endpoints<'_>, set: CandidateSet<'_>, _: Time) {
-        self.policy.update(set);
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.policy.renew(sets, set_count);
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.policy.share(&prototype.policy);
     }
 
     #[inline]

@@ -90,7 +90,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "A key sticks to an endpoint on a ring of hashes; without a key it is random";
     const SOURCE: &'static str = "envoyproxy/envoy source/extensions/load_balancing_policies/ring_hash/ring_hash_lb.cc";
-    const CHECKED: &'static str = "Recordings of Envoy 1.40; vectors of its ring hash test";
+    const CHECKED: &'static str = "Recordings of Envoy 1.40; vectors of its ring hash test; Recorded latencies of the real proxy";
     const RULES: Rules = Rules::EnvoyHash;
 
     fn new(options: &Options, set_count: usize) -> Balancer {
@@ -104,8 +104,12 @@ impl Balance for Balancer {
         }
     }
 
-    fn update(&mut self, _: &Endpoints<'_>, set: CandidateSet<'_>, _: Time) {
-        self.policy.update(set);
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.policy.renew(sets, set_count);
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.policy.share(&prototype.policy);
     }
 
     #[inline]

@@ -147,9 +147,13 @@ impl Balancer {
         } = &mut self.distributor;
         order.clear();
         order.extend(set.iter());
-        // Both sorts are stable.
-        order.sort_by_key(|endpoint| self.tokens[endpoint.at()]);
-        order.sort_by_key(|&endpoint| std::cmp::Reverse(Status::of(set, endpoint)));
+        order.sort_unstable_by_key(|&endpoint| {
+            (
+                std::cmp::Reverse(Status::of(set, endpoint)),
+                self.tokens[endpoint.at()],
+                endpoint,
+            )
+        });
         busy.clear();
         busy.extend(order.iter().filter(|&&endpoint| Status::of(set, endpoint) == Status::Busy));
         weights.clear();

@@ -3,11 +3,14 @@
 //! A binary heap by load, whose root is picked. A node that becomes idle goes to a random place, or the same idle nodes would be
 //! picked over and over. One that is not open when it comes up is moved behind all others by a penalty on its load, which it loses
 //! when it is open again.
+//!
+//! Where a node leaves a hole the last one fills it and may move down, but not up, which it would have to now and then: that is
+//! Finagle's, and why once in a while a node with one request more than the least is picked.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::balancer::common::Status;
+use crate::policy::balancer::common::{Status, WeightClasses};
 use crate::policy::balancer::{Balance, Hints};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints, Outcome};
@@ -44,9 +47,11 @@ struct Node {
     load: i32,
     // From 1; the root is at 1.
     place: u32,
+    // Which heap it is in, if it is in one.
+    class: u32,
 }
 
-/// The nodes of the candidate set that is picked from: there is but one at a time, the first level that has members.
+/// The nodes of one weight.
 #[derive(Clone, Debug, Default)]
 struct Heap {
     // The node at place i + 1.
@@ -55,14 +60,15 @@ struct Heap {
     down: Vec<EndpointIndex>,
 }
 
-/// One caller's heap.
+/// One caller's heaps, of the candidate set that is picked from: there is but one at a time, the first level that has members.
 #[derive(Clone, Debug)]
 pub struct Balancer {
     // By `EndpointIndex`.
     nodes: Vec<Node>,
-    heap: Heap,
-    // The set whose members and statuses the heap has; `None`: they may have changed.
-    set: Option<usize>,
+    // Current if the heaps have the members and statuses of the set.
+    classes: WeightClasses,
+    // One for each class, and perhaps empty ones.
+    heaps: Vec<Heap>,
     rng: Rng,
 }
 
@@ -106,10 +112,11 @@ impl Heap {
         }
     }
 
-    fn insert(&mut self, nodes: &mut [Node], endpoint: EndpointIndex) {
+    fn insert(&mut self, nodes: &mut [Node], endpoint: EndpointIndex, class: u32) {
         self.order.push(endpoint);
         let place = self.len();
-        nodes[endpoint.at()].place = place;
+        let node = &mut nodes[endpoint.at()];
+        (node.place, node.class) = (place, class);
         self.fix_up(nodes, place);
     }
 
@@ -126,27 +133,8 @@ impl Heap {
         }
     }
 
-    /// Follows the members of `set`: those that left go, new ones come in random order, who is open again loses the penalty.
-    #[cold]
-    fn follow(&mut self, nodes: &mut [Node], set: CandidateSet<'_>, rng: &mut Rng) {
-        let gone: Vec<EndpointIndex> = self
-            .order
-            .iter()
-            .copied()
-            .filter(|&endpoint| !set.contains(endpoint))
-            .collect();
-        for endpoint in gone {
-            self.remove(nodes, endpoint);
-        }
-        let is_new = |endpoint: &EndpointIndex| nodes[endpoint.at()].place == NOWHERE;
-        let mut fresh: Vec<EndpointIndex> = set.iter().filter(is_new).collect();
-        // Finagle takes them from a hash set of objects, which has no order that anybody could know.
-        for last in (1..fresh.len()).rev() {
-            fresh.swap(last, rng.below(last as u64 + 1) as usize);
-        }
-        for endpoint in fresh {
-            self.insert(nodes, endpoint);
-        }
+    /// Whoever is open again loses the penalty.
+    fn revive(&mut self, nodes: &mut [Node], set: CandidateSet<'_>) {
         for i in (0..self.down.len()).rev() {
             let endpoint = self.down[i];
             if Status::of(set, endpoint) == Status::Open {
@@ -190,22 +178,61 @@ impl Heap {
     }
 }
 
+impl Balancer {
+    fn remove(&mut self, endpoint: EndpointIndex) {
+        let class = self.nodes[endpoint.at()].class;
+        self.heaps[class as usize].remove(&mut self.nodes, endpoint);
+    }
+
+    /// Follows the members of `set`: those that left go, new ones come in random order, who is open again loses the penalty.
+    #[cold]
+    fn follow(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>) {
+        self.classes.follow(endpoints, set);
+        let mut class_of = vec![None; self.nodes.len()];
+        for class in 0..self.classes.count() {
+            for endpoint in self.classes.members(class) {
+                class_of[endpoint.at()] = Some(class as u32);
+            }
+        }
+        let known: Vec<EndpointIndex> = self.heaps.iter().flat_map(|heap| &heap.order).copied().collect();
+        for endpoint in known {
+            if class_of[endpoint.at()] != Some(self.nodes[endpoint.at()].class) {
+                self.remove(endpoint);
+            }
+        }
+        if self.heaps.len() < self.classes.count() {
+            self.heaps.resize_with(self.classes.count(), Heap::default);
+        }
+        for class in 0..self.classes.count() {
+            let is_new = |endpoint: &&EndpointIndex| self.nodes[endpoint.at()].place == NOWHERE;
+            let mut fresh: Vec<EndpointIndex> = self.classes.members(class).iter().filter(is_new).copied().collect();
+            // Finagle takes them from a hash set of objects, which has no order that anybody could know.
+            for last in (1..fresh.len()).rev() {
+                fresh.swap(last, self.rng.below(last as u64 + 1) as usize);
+            }
+            let heap = &mut self.heaps[class];
+            for endpoint in fresh {
+                heap.insert(&mut self.nodes, endpoint, class as u32);
+            }
+            heap.revive(&mut self.nodes, set);
+        }
+    }
+}
+
 impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The fewest requests in flight of all endpoints, by a heap; idle ones in random order";
-    const SOURCE: &'static str =
-        "twitter/finagle finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/heap/{Heap,HeapLeastLoaded}.scala";
-    const CHECKED: &'static str =
-        "Loads that Finagle's own tests expect; The stationary distribution of two servers; The least load of all";
-    const DIFFERENCES: &'static str = "Weights are ignored: Finagle's TrafficDistributor, which balances endpoints of one weight \
-        apart from others, is not here";
+    const SOURCE: &'static str = "twitter/finagle finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/\
+        TrafficDistributor.scala, heap/{Heap,HeapLeastLoaded}.scala";
+    const CHECKED: &'static str = "Loads that Finagle's own tests expect; The stationary distribution of two servers; The least load of all; \
+        Shares of weighted endpoints";
     const RULES: Rules = Rules::Any;
 
     fn new(_: &Options, _: usize) -> Balancer {
         Balancer {
             nodes: Vec::new(),
-            heap: Heap::default(),
-            set: None,
+            classes: WeightClasses::default(),
+            heaps: Vec::new(),
             rng: Rng::new(0),
         }
     }
@@ -218,43 +245,51 @@ impl Balance for Balancer {
         let fresh = Node {
             load: ZERO,
             place: NOWHERE,
+            class: 0,
         };
         if endpoint.at() >= self.nodes.len() {
             self.nodes.resize(endpoint.at() + 1, fresh);
         }
-        // Another endpoint of this index may still be in the heap.
+        // Another endpoint of this index may still be in a heap.
         if self.nodes[endpoint.at()].place != NOWHERE {
-            self.heap.remove(&mut self.nodes, endpoint);
+            self.remove(endpoint);
         }
         self.nodes[endpoint.at()] = fresh;
-        self.set = None;
+        self.classes.forget();
     }
 
     fn update(&mut self, _: &Endpoints<'_>, _: CandidateSet<'_>, _: Time) {
-        self.set = None;
+        self.classes.forget();
     }
 
-    fn pick(&mut self, _: &Endpoints<'_>, set: CandidateSet<'_>, _: &Hints<'_>, _: Time, _: &mut Rng) -> Option<EndpointIndex> {
-        if self.set != Some(set.number()) {
-            self.heap.follow(&mut self.nodes, set, &mut self.rng);
-            self.set = Some(set.number());
+    fn pick(
+        &mut self,
+        endpoints: &Endpoints<'_>,
+        set: CandidateSet<'_>,
+        _: &Hints<'_>,
+        _: Time,
+        rng: &mut Rng,
+    ) -> Option<EndpointIndex> {
+        if !self.classes.is_current(set) {
+            self.follow(endpoints, set);
         }
-        Some(self.heap.root(&mut self.nodes, set))
+        let class = self.classes.draw(set, rng);
+        Some(self.heaps[class].root(&mut self.nodes, set))
     }
 
     fn on_started(&mut self, endpoint: EndpointIndex, _: Time) {
         let node = &mut self.nodes[endpoint.at()];
         node.load += 1;
-        let (place, last) = (node.place, self.heap.len());
-        self.heap.fix_down(&mut self.nodes, place, last);
+        let (place, heap) = (node.place, &mut self.heaps[node.class as usize]);
+        heap.fix_down(&mut self.nodes, place, heap.len());
     }
 
     fn on_finished(&mut self, endpoint: EndpointIndex, _: &Outcome, _: Time) {
         let node = &mut self.nodes[endpoint.at()];
         node.load -= 1;
-        let place = node.place;
+        let (place, class) = (node.place, node.class);
         if place != NOWHERE {
-            self.heap.release(&mut self.nodes, place, &mut self.rng);
+            self.heaps[class as usize].release(&mut self.nodes, place, &mut self.rng);
         }
     }
 }

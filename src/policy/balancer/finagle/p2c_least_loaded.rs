@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::balancer::common::{PanicMode, Status, two_distinct};
+use crate::policy::balancer::common::{PanicMode, Status, WeightClasses};
 use crate::policy::balancer::{Balance, Hints};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints};
@@ -30,27 +30,31 @@ impl Options {
     }
 }
 
-/// It has no state: the requests in flight are counted for it.
+/// It has no state but an order of the endpoints: the requests in flight are counted for it.
 #[derive(Clone, Debug)]
 pub struct Balancer {
     panic_mode: PanicMode,
+    classes: WeightClasses,
 }
 
 impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "Of two random endpoints the healthier, then the one with fewer requests in flight";
-    const SOURCE: &'static str =
-        "twitter/finagle finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/p2c/{P2C,P2CPick,P2CLeastLoaded}.scala";
-    const CHECKED: &'static str =
-        "The stationary distribution of two servers; The share that theory gives; Panics as often as Finagle's test expects";
-    const DIFFERENCES: &'static str = "Weights are ignored: Finagle's TrafficDistributor, which balances endpoints of one weight \
-        apart from others, is not here";
+    const SOURCE: &'static str = "twitter/finagle finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/\
+        {TrafficDistributor,LeastLoaded}.scala, p2c/{P2C,P2CPick}.scala";
+    const CHECKED: &'static str = "The stationary distribution of two servers; The share that theory gives; Panics as often as Finagle's test expects; \
+        Shares of weighted endpoints";
     const RULES: Rules = Rules::Any;
 
     fn new(options: &Options, _: usize) -> Balancer {
         Balancer {
             panic_mode: options.panic_mode,
+            classes: WeightClasses::default(),
         }
+    }
+
+    fn update(&mut self, _: &Endpoints<'_>, _: CandidateSet<'_>, _: Time) {
+        self.classes.forget();
     }
 
     #[inline]
@@ -62,15 +66,11 @@ impl Balance for Balancer {
         _: Time,
         rng: &mut Rng,
     ) -> Option<EndpointIndex> {
-        if set.len() == 1 {
-            return Some(set.get(0));
-        }
-        let mut pick = || {
-            let (first, second) = two_distinct(set, rng);
+        let better = |first, second| {
             // The better status counts first, hence the order of the pair.
             let rank = |endpoint: EndpointIndex| (std::cmp::Reverse(Status::of(set, endpoint)), endpoints.active[endpoint.at()]);
             if rank(first) <= rank(second) { first } else { second }
         };
-        Some(self.panic_mode.search(set, &mut pick).unwrap_or_else(pick))
+        Some(self.classes.two_choices(endpoints, set, self.panic_mode, rng, better))
     }
 }

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::balancer::common::{PanicMode, PeakEwma, Status, two_distinct};
+use crate::policy::balancer::common::{PanicMode, PeakEwma, Status, WeightClasses};
 use crate::policy::balancer::{Balance, Hints};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints, Outcome};
@@ -85,11 +85,17 @@ impl Metric {
 #[derive(Clone, Debug)]
 pub struct Balancer {
     panic_mode: PanicMode,
-    decay: f64,
-    metrics: Vec<Metric>,
+    classes: WeightClasses,
+    metrics: Metrics,
 }
 
-impl Balancer {
+#[derive(Clone, Debug)]
+struct Metrics {
+    decay: f64,
+    by_endpoint: Vec<Metric>,
+}
+
+impl Metrics {
     #[inline]
     fn better(
         &mut self,
@@ -99,7 +105,8 @@ impl Balancer {
         now: Time,
     ) -> EndpointIndex {
         let decay = self.decay;
-        let mut load = |endpoint: EndpointIndex| self.metrics[endpoint.at()].load(endpoints.active[endpoint.at()], decay, now);
+        let mut load =
+            |endpoint: EndpointIndex| self.by_endpoint[endpoint.at()].load(endpoints.active[endpoint.at()], decay, now);
         let (status, other) = (Status::of(set, first), Status::of(set, second));
         // Finagle reads loads for its statistics too, the second one where the first is 0; and reading changes them.
         let first_load = load(first);
@@ -115,27 +122,34 @@ impl Balancer {
 impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "Of two random endpoints the healthier, then the one with the lower peak latency times requests";
-    const SOURCE: &'static str =
-        "twitter/finagle finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/PeakEwma.scala, p2c/P2CPick.scala";
-    const CHECKED: &'static str = "Loads of a run of Finagle's metric; Loads computed from its formula; Shares of Finagle's own test; The share that theory gives";
-    const DIFFERENCES: &'static str = "Weights are ignored: Finagle's TrafficDistributor, which balances endpoints of one weight \
-        apart from others, is not here";
+    const SOURCE: &'static str = "twitter/finagle finagle-core/src/main/scala/com/twitter/finagle/loadbalancer/\
+        {TrafficDistributor,PeakEwma}.scala, p2c/P2CPick.scala";
+    const CHECKED: &'static str = "Vectors computed from Finagle's source; Loads computed from its formula; Requests of Finagle's own test; \
+        Shares of weighted endpoints";
     const RULES: Rules = Rules::Any;
 
     fn new(options: &Options, _: usize) -> Balancer {
         Balancer {
             panic_mode: options.panic_mode,
-            decay: options.decay_time.0 as f64,
-            metrics: Vec::new(),
+            classes: WeightClasses::default(),
+            metrics: Metrics {
+                decay: options.decay_time.0 as f64,
+                by_endpoint: Vec::new(),
+            },
         }
     }
 
     fn on_added(&mut self, endpoint: EndpointIndex, now: Time) {
         let fresh = Metric::new(now);
-        if endpoint.at() >= self.metrics.len() {
-            self.metrics.resize(endpoint.at() + 1, fresh);
+        let metrics = &mut self.metrics.by_endpoint;
+        if endpoint.at() >= metrics.len() {
+            metrics.resize(endpoint.at() + 1, fresh);
         }
-        self.metrics[endpoint.at()] = fresh;
+        metrics[endpoint.at()] = fresh;
+    }
+
+    fn update(&mut self, _: &Endpoints<'_>, _: CandidateSet<'_>, _: Time) {
+        self.classes.forget();
     }
 
     #[inline]
@@ -147,19 +161,14 @@ impl Balance for Balancer {
         now: Time,
         rng: &mut Rng,
     ) -> Option<EndpointIndex> {
-        if set.len() == 1 {
-            return Some(set.get(0));
-        }
-        let panic_mode = self.panic_mode;
-        let mut pick = || {
-            let drawn = two_distinct(set, rng);
-            self.better(endpoints, set, drawn, now)
-        };
-        Some(panic_mode.search(set, &mut pick).unwrap_or_else(pick))
+        let metrics = &mut self.metrics;
+        let better = |first, second| metrics.better(endpoints, set, (first, second), now);
+        Some(self.classes.two_choices(endpoints, set, self.panic_mode, rng, better))
     }
 
     #[inline]
     fn on_finished(&mut self, endpoint: EndpointIndex, outcome: &Outcome, now: Time) {
-        self.metrics[endpoint.at()].observe(outcome.latency, self.decay, now);
+        let Metrics { decay, by_endpoint } = &mut self.metrics;
+        by_endpoint[endpoint.at()].observe(outcome.latency, *decay, now);
     }
 }

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::balancer::common::{Change, PerSet, ReadyList, Subchannels};
+use crate::policy::balancer::common::{Change, OobReports, PerSet, ReadyList, Subchannels};
 use crate::policy::balancer::{Balance, Hints, Wants};
 use crate::policy::candidates::{CandidateSet, Rules};
 use crate::policy::{EndpointIndex, Endpoints, Health, LoadReport, Outcome};
@@ -225,13 +225,6 @@ impl Picker {
     }
 }
 
-/// The streams of reports that come by themselves, where they do.
-#[derive(Clone, Debug)]
-struct OobReports {
-    next: Time,
-    wanted: Vec<EndpointIndex>,
-}
-
 impl Balancer {
     /// Makes the schedules anew whose time has come.
     #[inline]
@@ -288,16 +281,6 @@ impl Balancer {
             weight.non_empty_since.get_or_insert(now);
         }
     }
-
-    /// Asks all of a set for the reports that their streams would have brought by now.
-    #[cold]
-    fn ask(&mut self, set: CandidateSet<'_>, now: Time) {
-        let period = self.options.oob_reporting_period;
-        let missed = now.since(self.reports.next).0 / period.0;
-        self.reports.next += Duration((missed + 1) * period.0);
-        self.reports.wanted.clear();
-        self.reports.wanted.extend(set.iter());
-    }
 }
 
 impl Balance for Balancer {
@@ -316,7 +299,7 @@ impl Balance for Balancer {
     fn new(options: &Options, _: usize) -> Balancer {
         let mut options = options.clone();
         options.weight_update_period = options.weight_update_period.max(UPDATE_PERIOD_MIN);
-        let streams = options.enable_oob_load_report;
+        let period = options.enable_oob_load_report.then_some(options.oob_reporting_period);
         Balancer {
             options,
             subchannels: Subchannels::new(),
@@ -324,10 +307,7 @@ impl Balance for Balancer {
             pickers: PerSet::default(),
             due: Time::MAX,
             born: Time::ZERO,
-            reports: OobReports {
-                next: if streams { Time::ZERO } else { Time::MAX },
-                wanted: Vec::new(),
-            },
+            reports: OobReports::new(period),
             scratch: Vec::new(),
         }
     }
@@ -339,7 +319,7 @@ impl Balance for Balancer {
     fn on_added(&mut self, endpoint: EndpointIndex, now: Time) {
         if self.weights.is_empty() {
             self.born = now;
-            self.reports.next = self.reports.next.max(now + self.options.oob_reporting_period);
+            self.reports.start(now);
         }
         self.subchannels.on_added(endpoint);
         if endpoint.at() >= self.weights.len() {
@@ -381,9 +361,7 @@ impl Balance for Balancer {
         if self.subchannels.poll(now) {
             self.renew(now);
         }
-        if now >= self.reports.next {
-            self.ask(set, now);
-        }
+        self.reports.poll(set, now);
         self.catch_up(now);
         if !self.pickers.of(set.number()).list.is_known() {
             self.fill(set, now);
@@ -422,7 +400,7 @@ impl Balance for Balancer {
 
     #[inline]
     fn next_probe(&mut self) -> Option<EndpointIndex> {
-        self.reports.wanted.pop()
+        self.reports.next_probe()
     }
 
     fn on_probed(&mut self, endpoint: EndpointIndex, report: &LoadReport, now: Time) {

@@ -43,7 +43,8 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The fewest requests by weight, in turn; idle servers first, whatever their weight";
     const SOURCE: &'static str = "haproxy/haproxy src/lb_fwlc.c";
-    const CHECKED: &'static str = "recordings of HAProxy 2.6.12; vectors computed from HAProxy's source";
+    const CHECKED: &'static str =
+        "recordings of HAProxy 2.6.12; vectors computed from HAProxy's source; Recorded latencies of the real proxy";
     const DIFFERENCES: &'static str = "Where all servers are full a request is refused, where HAProxy lets it wait; servers with equal keys take turns as in HAProxy 2.6, which later versions draw among if there are several; weights above 256 count as 256";
     const RULES: Rules = Rules::Any;
 

@@ -42,7 +42,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The fewest requests by weight of a few random servers, drawn about by weight";
     const SOURCE: &'static str = "haproxy/haproxy src/backend.c, src/lb_chash.c";
-    const CHECKED: &'static str = "shares of HAProxy 2.6.12";
+    const CHECKED: &'static str = "shares of HAProxy 2.6.12; Recorded latencies of the real proxy";
     const DIFFERENCES: &'static str = "Where the drawn server is full a request is refused, where HAProxy lets it wait; of equally loaded servers the last drawn is taken, as in HAProxy 2.6: later versions take the one with fewer requests lately";
     const RULES: Rules = Rules::Any;
 

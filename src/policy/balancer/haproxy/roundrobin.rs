@@ -77,7 +77,7 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "Smooth weighted round robin whose weights may change at any time";
     const SOURCE: &'static str = "haproxy/haproxy src/lb_fwrr.c";
-    const CHECKED: &'static str = "recordings of HAProxy 2.6.12";
+    const CHECKED: &'static str = "recordings of HAProxy 2.6.12; Recorded latencies of the real proxy";
     const DIFFERENCES: &'static str =
         "Where all servers are full a request is refused, where HAProxy lets it wait; weights above 256 count as 256";
     const RULES: Rules = Rules::Any;

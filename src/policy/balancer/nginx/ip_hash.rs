@@ -1,6 +1,6 @@
 //! nginx's ip_hash: a client's network sticks to a server.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::policy::balancer::common::Kept;
 use crate::policy::balancer::nginx::options::server_options;

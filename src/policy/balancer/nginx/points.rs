@@ -88,13 +88,6 @@ impl Points {
         let own = rest.take_while(move |member| !std::mem::replace(&mut ended, member.is_last));
         own.map(|member| member.place)
     }
-
-    /// The points in the order of the ring: hash and place of the first member.
-    #[cfg(test)]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u32, u32)> + '_ {
-        let places = self.servers.iter().map(|&begin| self.members[begin as usize].place);
-        self.hashes.iter().copied().zip(places)
-    }
 }
 
 /// Each point's hash follows from the one before.
@@ -111,8 +104,8 @@ fn add_points(points: &mut Vec<(u32, u32)>, name: &str, weight: u32, server: u32
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::EndpointIndex;
     use crate::policy::candidates::{Candidates, Rules};
+    use crate::policy::listing::Kind;
 
     /// nginx.json of the reference vectors, "chash points 3 servers": derived from nginx's source.
     #[test]
@@ -125,15 +118,17 @@ mod tests {
                 ..EndpointInfo::default()
             })
             .collect();
-        let candidates = Candidates::new(Rules::Any, (0..3).map(EndpointIndex).collect(), &infos, &[1; 3]);
-        let set = candidates.set(candidates.choose(|| 0).expect("there is a level"));
+        let candidates = Candidates::of_equals(Rules::Any, 3);
+        let set = candidates.set(Kind::Healthy as u32);
         let endpoints = Endpoints {
             infos: &infos,
             weights: &[1; 3],
             active: &[0; 3],
             active_total: 0,
         };
-        let points: Vec<(u32, u32)> = Points::new(&endpoints, set, false).iter().collect();
+        let ring = Points::new(&endpoints, set, false);
+        let place = |&begin: &u32| ring.members[begin as usize].place;
+        let points: Vec<(u32, u32)> = ring.hashes.iter().copied().zip(ring.servers.iter().map(place)).collect();
         assert_eq!(points.len(), 480);
         let first = [
             (17_423_363, 2),

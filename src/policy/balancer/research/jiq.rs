@@ -41,7 +41,9 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "An endpoint that reported to be idle, else a random one";
     const SOURCE: &'static str = "Lu, Xie, Kliot, Geller, Larus and Greenberg, Performance Evaluation 68 (2011)";
-    const CHECKED: &'static str = "The order of queue lengths that theory gives";
+    const CHECKED: &'static str = "The stationary distribution of two servers";
+    const DIFFERENCES: &'static str = "Which caller an idle endpoint reports to is the driver's to say: a random one (JIQ-Random), not the \
+        one with the shortest of d queues (JIQ-SQ(d))";
     const RULES: Rules = Rules::Envoy;
     const WANTS: Wants = Wants {
         idle_reports: true,

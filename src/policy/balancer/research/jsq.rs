@@ -1,6 +1,8 @@
 //! Join the shortest queue: the least loaded of all endpoints, or of d random ones, by what is really queued there.
 //!
-//! Where the driver knows the servers' queues (a simulator does) these are global; else the caller's own requests in flight.
+//! All queues are compared at every pick, many endpoints at a time: they change without the balancer's knowledge, so no heap could
+//! keep them in order. JSQ(d) looks at d. Where the driver knows the servers' queues (a simulator does) these are global; else
+//! they are the caller's own requests in flight.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,7 +46,8 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "The shortest queue of all endpoints, or of d random ones; ties at random";
     const SOURCE: &'static str = "Winston 1977; Vvedenskaya, Dobrushin and Karpelevich 1996; Mitzenmacher 2001";
-    const CHECKED: &'static str = "Queue lengths that theory gives";
+    const CHECKED: &'static str =
+        "The stationary distribution of two servers; Queue lengths that theory gives for two choices of many";
     const RULES: Rules = Rules::Envoy;
     const WANTS: Wants = Wants {
         server_load: true,

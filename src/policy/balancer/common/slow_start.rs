@@ -100,6 +100,10 @@ impl SlowStart {
 
     /// A new endpoint. Those of the start begin in slow start all together, which changes nothing between them.
     pub fn on_added(&mut self, endpoint: EndpointIndex, now: Time) {
+        // A mesh has many callers, and most of them no slow start: they remember nothing of endpoints.
+        if !self.is_enabled() {
+            return;
+        }
         if self.healthy_since.is_empty() {
             self.latest = now;
         }

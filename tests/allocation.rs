@@ -119,8 +119,8 @@ fn endpoint(i: u32) -> EndpointInfo {
     }
 }
 
-/// Bytes that all callers of an upstream of 1,000 endpoints have: at the start, when each has learnt that one endpoint is down, when
-/// each has another one down and half of them have learnt of both in the other order, and when each has resolved again.
+/// Bytes that all callers of an upstream of 1,000 endpoints have: at the start, when each has learnt that an endpoint is down, when each
+/// has learnt of two more, in one order or the other, and when each has resolved another list.
 fn bytes_of_callers(balancer: &str) -> [i64; 4] {
     let balancer: Config = serde_json::from_str(balancer).expect("it is registered");
     let (mut clusters, mut bytes) = (Vec::new(), [0; 4]);
@@ -173,7 +173,7 @@ fn callers_share_what_they_believe() {
     ] {
         let bytes = bytes_of_callers(balancer);
         println!("{balancer}: {bytes:?} bytes");
-        assert!(bytes.iter().all(|&bytes| bytes < 20_000_000), "{balancer}: {bytes:?}");
+        assert!(bytes.iter().all(|&bytes| bytes < 30_000_000), "{balancer}: {bytes:?}");
     }
 }
 

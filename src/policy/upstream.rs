@@ -52,10 +52,11 @@ impl Upstream {
 #[derive(Debug)]
 pub struct View {
     common: Arc<Common>,
-    identity: Identity,
+    // In boxes: what is left of a view that nobody has is to be small.
+    identity: Box<Identity>,
     candidates: Candidates,
     // What a balancer of a caller with this view is a copy of; what all copies can use is behind an `Arc` in it.
-    prototype: Balancer,
+    prototype: Box<Balancer>,
 }
 
 /// What all views of an upstream have in common.
@@ -183,9 +184,9 @@ impl View {
         let identity = Identity::new(listing, CallerInfo::default());
         let candidates = identity.candidates(&common);
         View {
-            prototype: Balancer::new(&common.config.balancer, identity.listing.sets().len()),
+            prototype: Box::new(Balancer::new(&common.config.balancer, identity.listing.sets().len())),
             candidates,
-            identity,
+            identity: Box::new(identity),
             common,
         }
     }
@@ -281,7 +282,7 @@ impl View {
         let make = || {
             let mut view = View {
                 candidates: candidates(&identity),
-                identity: identity.clone(),
+                identity: Box::new(identity.clone()),
                 prototype: self.prototype.clone(),
                 common: Arc::clone(&self.common),
             };

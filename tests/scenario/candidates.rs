@@ -62,7 +62,7 @@ fn clusters_have_what_mesh_says() {
     assert_eq!((plan.sites[0].demand, plan.clusters[0].demands.len()), (0, 1));
 }
 
-/// Calls at each endpoint of 20,000, and those without an endpoint.
+/// Calls at each endpoint of about 20,000, and those without an endpoint.
 fn calls(scenario: &Scenario, name: &str) -> (Vec<u64>, u64) {
     let options = RunOptions {
         seed: 1,
@@ -84,16 +84,13 @@ fn calls_go_where_the_candidates_are() {
         let (calls, without) = calls(&scenario, name);
         let close = |(found, expected): (&u64, &u64)| found.abs_diff(*expected) <= if *expected == 0 { 0 } else { 2 };
         assert!(calls.iter().zip(&expected).all(close), "{name}: {calls:?}");
-        assert_eq!(without, refused, "{name}");
+        assert!(without.abs_diff(refused) <= 1, "{name}: {without}");
     };
     check("plain", [5000, 5000, 5000, 5000, 0, 0], 0);
     // The localities a, b and eu/b/x have the weights 1, 3 and 7.
-    let eleventh = 20_000 / 11;
-    check(
-        "weighted",
-        [eleventh / 2, eleventh / 2, 3 * eleventh, 7 * eleventh + 9, 0, 0],
-        0,
-    );
+    let elevenths = |n: u64| 20_000 * n / 11;
+    let weighted = [elevenths(1) / 2, elevenths(1) / 2, elevenths(3), elevenths(7), 0, 0];
+    check("weighted", weighted, 0);
     check("zone_aware", [10_000, 10_000, 0, 0, 0, 0], 0);
     // Its level 0 has one of this version, and level 1 another.
     check("subset", [0, 20_000, 0, 0, 0, 0], 0);

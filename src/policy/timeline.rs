@@ -56,7 +56,7 @@ impl<V> Moment<V> {
 }
 
 /// How far before the end a caller's place stays: what others came to lately may be wanted next.
-const BEHIND: usize = 128;
+const BEHIND: usize = 4096;
 
 /// A walk along the list, with the caller's place following.
 struct Walk<'a, V> {
@@ -113,10 +113,33 @@ mod tests {
     }
 
     #[test]
+    fn callers_that_learn_in_different_orders_meet_again() {
+        let start = Arc::new(0);
+        let first = Moment::first(0, &start);
+        let mut places = vec![first; 1000];
+        let mut last = Vec::new();
+        // Each learns of one of two changes first, then of the other.
+        for (number, place) in places.iter_mut().enumerate() {
+            find(place, if number % 2 == 0 { 8 } else { 9 });
+            last.push(find(place, 89));
+        }
+        assert!(last.iter().all(|view| Arc::ptr_eq(view, &last[0])));
+    }
+
+    #[test]
+    fn places_follow_the_end() {
+        let mut place = Moment::first(0, &Arc::new(0));
+        for wanted in 1..10_000 {
+            find(&mut place, wanted);
+        }
+        assert!(place.fingerprint > 5000, "{}", place.fingerprint);
+    }
+
+    #[test]
     fn a_long_list_is_dropped_without_a_deep_stack() {
         let first = Moment::first(0, &Arc::new(0));
         let mut place = Arc::clone(&first);
-        for wanted in 1..1_000_000 {
+        for wanted in 1..100_000 {
             find(&mut place, wanted);
         }
         drop(place);

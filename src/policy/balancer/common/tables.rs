@@ -42,6 +42,11 @@ impl<T> Tables<T> {
         self.own.clear();
     }
 
+    /// How many sets there are in the view.
+    pub fn set_count(&self) -> usize {
+        self.shared.len()
+    }
+
     /// Set `number` changed for this caller.
     pub fn forget(&mut self, number: usize) {
         if number >= self.own.len() {

@@ -52,9 +52,16 @@ impl Balance for Balancer {
         self.servers.on_added(server);
     }
 
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.orders.renew(sets, set_count);
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.orders.share(&prototype.orders);
+    }
+
     fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
         if set.is_picked_from() {
-            self.orders.update(endpoints, set);
             self.servers.update(endpoints, set, now);
         }
     }

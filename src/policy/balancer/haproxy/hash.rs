@@ -44,6 +44,14 @@ impl Balance for Balancer {
         self.hashing.on_added(server);
     }
 
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.hashing.renew(sets, set_count);
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.hashing.share(&prototype.hashing);
+    }
+
     fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
         self.hashing.update(endpoints, set, now);
     }

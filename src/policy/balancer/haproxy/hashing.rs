@@ -57,12 +57,26 @@ impl Hashing {
         }
     }
 
+    /// As [`Balance::renew`](crate::policy::balancer::Balance::renew).
+    pub fn renew(&mut self, sets: &[usize], set_count: usize) {
+        match &mut self.lookup {
+            Lookup::Map(map) => map.renew(sets, set_count),
+            Lookup::Ring(ring) => ring.renew(sets, set_count),
+        }
+    }
+
+    /// As [`Balance::share`](crate::policy::balancer::Balance::share).
+    pub fn share(&mut self, prototype: &Hashing) {
+        match (&mut self.lookup, &prototype.lookup) {
+            (Lookup::Map(map), Lookup::Map(prototype)) => map.share(prototype),
+            (Lookup::Ring(ring), Lookup::Ring(prototype)) => ring.share(prototype),
+            _ => unreachable!("the options are the same"),
+        }
+    }
+
     /// Something about a set is no longer what it was.
     pub fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
         if set.is_picked_from() {
-            if let Lookup::Map(map) = &mut self.lookup {
-                map.forget(set);
-            }
             self.look(endpoints, set, now);
         }
     }
@@ -129,9 +143,14 @@ impl MapLookup {
         }
     }
 
-    /// A level is no longer what it was.
-    pub fn forget(&mut self, set: CandidateSet<'_>) {
-        self.maps.forget(set.number());
+    /// As [`Balance::renew`](crate::policy::balancer::Balance::renew).
+    pub fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.maps.renew(sets, set_count);
+    }
+
+    /// As [`Balance::share`](crate::policy::balancer::Balance::share).
+    pub fn share(&mut self, prototype: &MapLookup) {
+        self.maps.share(&prototype.maps);
     }
 
     /// Whose the place of a hash is.
@@ -212,9 +231,18 @@ impl RingLookup {
         self.cumulative[server.at()] = 0;
     }
 
+    /// As [`Balance::renew`](crate::policy::balancer::Balance::renew).
+    pub fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.rings.renew(sets, set_count);
+    }
+
+    /// As [`Balance::share`](crate::policy::balancer::Balance::share).
+    pub fn share(&mut self, prototype: &RingLookup) {
+        self.rings.share(&prototype.rings);
+    }
+
     /// A level was looked at anew.
     pub fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, servers: &mut Servers, is_first: bool) {
-        self.rings.update(endpoints, set);
         if self.levels.len() <= set.level() {
             self.levels.resize(set.level() + 1, Level::default());
         }

@@ -59,6 +59,14 @@ impl Balance for Balancer {
         self.ring.on_added(server);
     }
 
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.ring.renew(sets, set_count);
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.ring.share(&prototype.ring);
+    }
+
     fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
         if set.is_picked_from() {
             let is_first = !self.servers.knows(set.level());

@@ -50,9 +50,16 @@ impl Balance for Balancer {
         self.servers.on_added(server);
     }
 
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.map.renew(sets, set_count);
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.map.share(&prototype.map);
+    }
+
     fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, now: Time) {
         if set.is_picked_from() {
-            self.map.forget(set);
             self.servers.update(endpoints, set, now);
         }
     }

@@ -51,12 +51,22 @@ impl Balance for Balancer {
         self.peers.on_added(endpoint);
     }
 
-    fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, _: Time) {
-        self.peers.on_changed();
-        self.ranges.update(endpoints, set);
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.ranges.renew(sets, set_count);
         if let Some(ring) = &mut self.ring {
-            ring.update(endpoints, set);
+            ring.renew(sets, set_count);
         }
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.ranges.share(&prototype.ranges);
+        if let (Some(ring), Some(prototype)) = (&mut self.ring, &prototype.ring) {
+            ring.share(prototype);
+        }
+    }
+
+    fn update(&mut self, _: &Endpoints<'_>, _: CandidateSet<'_>, _: Time) {
+        self.peers.on_changed();
     }
 
     #[inline]

@@ -55,9 +55,16 @@ impl Balance for Balancer {
         self.peers.on_added(endpoint);
     }
 
-    fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, _: Time) {
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.ring.renew(sets, set_count);
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.ring.share(&prototype.ring);
+    }
+
+    fn update(&mut self, _: &Endpoints<'_>, _: CandidateSet<'_>, _: Time) {
         self.peers.on_changed();
-        self.ring.update(endpoints, set);
     }
 
     #[inline]
@@ -88,9 +95,14 @@ impl Ring {
         }
     }
 
-    /// Something about a set is no longer what it was.
-    pub fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>) {
-        self.points.update(endpoints, set);
+    /// As [`Balance::renew`].
+    pub fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.points.renew(sets, set_count);
+    }
+
+    /// As [`Balance::share`].
+    pub fn share(&mut self, prototype: &Ring) {
+        self.points.share(&prototype.points);
     }
 
     /// Where the key sends a request: to the server that owns its point, or one of the next 20.

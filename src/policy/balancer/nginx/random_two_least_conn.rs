@@ -40,9 +40,16 @@ impl Balance for Balancer {
         self.peers.on_added(endpoint);
     }
 
-    fn update(&mut self, endpoints: &Endpoints<'_>, set: CandidateSet<'_>, _: Time) {
+    fn renew(&mut self, sets: &[usize], set_count: usize) {
+        self.ranges.renew(sets, set_count);
+    }
+
+    fn share(&mut self, prototype: &Balancer) {
+        self.ranges.share(&prototype.ranges);
+    }
+
+    fn update(&mut self, _: &Endpoints<'_>, _: CandidateSet<'_>, _: Time) {
         self.peers.on_changed();
-        self.ranges.update(endpoints, set);
     }
 
     #[inline]

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
 
 use crate::policy::retry::Denial;
-use crate::policy::{CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict};
+use crate::policy::{
+    CallInfo, CallerInfo, Cluster, ClusterConfig, Decision, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict,
+};
 use crate::random::{Purpose, Streams};
 use crate::time::{Duration, Time};
 
@@ -164,19 +166,53 @@ impl<W: Write> Bench<W> {
             Line::Health(health) => self.health(&health)?,
             Line::Probe(probe) => self.probe(&probe)?,
             Line::Caller(caller) => self.cluster.on_caller(&caller.info()?),
-            // No policy here asks for time to pass.
             Line::Tick => {}
+        }
+        self.tell()?;
+        Ok(())
+    }
+
+    /// Writes what the policy has decided about its endpoints.
+    fn tell(&mut self) -> io::Result<()> {
+        while let Some(notice) = self.cluster.next_notice() {
+            let id = &self.slots[notice.endpoint.at()].quoted;
+            let t = self.seconds;
+            match notice.decision {
+                Decision::Out { reason, until } => {
+                    let word = reason.word();
+                    write!(self.output, "{{\"t\": {t:?}, \"eject\": {id}, \"reason\": \"{word}\"")?;
+                    if let Some(until) = until {
+                        write!(self.output, ", \"until\": {:?}", until.since(Time::ZERO).as_secs_f64())?;
+                    }
+                    writeln!(self.output, "}}")?;
+                }
+                Decision::In => writeln!(self.output, "{{\"t\": {t:?}, \"uneject\": {id}}}")?,
+                Decision::Spared { reason } => {
+                    let word = reason.word();
+                    writeln!(self.output, "{{\"t\": {t:?}, \"spare\": {id}, \"reason\": \"{word}\"}}")?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn advance(&mut self, seconds: f64) -> Result<(), String> {
+    fn advance(&mut self, seconds: f64) -> Result<(), Fault> {
         // A century is room enough, and far from where nanoseconds end.
         if !(0.0..=3e9).contains(&seconds) {
-            return Err(format!("`t` must be from 0 to 3e9 seconds, not {seconds}"));
+            return Err(format!("`t` must be from 0 to 3e9 seconds, not {seconds}").into());
         }
         if seconds < self.seconds {
-            return Err(format!("`t` goes back from {:?} to {seconds:?}", self.seconds));
+            return Err(format!("`t` goes back from {:?} to {seconds:?}", self.seconds).into());
+        }
+        let end = Time::ZERO + Duration::from_secs_f64(seconds);
+        while self.cluster.next_timer() <= end {
+            let due = self.cluster.next_timer();
+            if due > self.now {
+                self.set_time(due.since(Time::ZERO).as_secs_f64());
+                self.now = due;
+            }
+            self.cluster.on_timer(self.now);
+            self.tell()?;
         }
         if seconds > self.seconds {
             self.set_time(seconds);
@@ -277,6 +313,7 @@ impl<W: Write> Bench<W> {
                     }
                 }
                 Err(Refusal::NoEndpoint) => self.output.write_all(b"null}\n")?,
+                Err(refusal) => writeln!(self.output, "null, \"reason\": \"{}\"}}", refusal.word())?,
             }
             while let Some(endpoint) = self.cluster.next_probe() {
                 let quoted = &self.slots[endpoint.at()].quoted;

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use meshsim::policy::balancer::ENTRIES;
+use meshsim::policy::balancer::{ENTRIES, Entry};
+use meshsim::policy::catalog::PARTS;
 use rayon::prelude::*;
 
 use crate::policy::EVIDENCE;
@@ -26,12 +27,17 @@ its sampling, stated beside the check.
 | --- | --- | --- | --- |
 ";
 
+/// Whatever has a name: balancers, and the parts around them.
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    ENTRIES.iter().chain(PARTS)
+}
+
 fn page() -> String {
     let rows: Vec<&Evidence> = EVIDENCE.iter().copied().flatten().collect();
     let results: Vec<String> = rows.par_iter().map(|row| (row.check)()).collect();
     let mut page = HEAD.to_string();
     for (row, result) in rows.iter().zip(results) {
-        let entry = ENTRIES.iter().find(|entry| entry.name == row.policy);
+        let entry = entries().find(|entry| entry.name == row.policy);
         let differences = entry.map_or("", |entry| entry.differences);
         page += &format!("| `{}` | {} | {result} | {differences} |\n", row.policy, row.against);
     }
@@ -56,7 +62,7 @@ fn the_page_says_what_the_checks_found() {
 /// What `meshsim policies` says a policy was checked against is what checks it, no more and no less.
 #[test]
 fn every_claim_has_its_check_and_every_check_its_claim() {
-    for entry in ENTRIES {
+    for entry in entries() {
         let claims: BTreeSet<&str> = entry.checked.split("; ").collect();
         let rows = EVIDENCE.iter().copied().flatten().filter(|row| row.policy == entry.name);
         let checks: BTreeSet<&str> = rows.map(|row| row.against).collect();
@@ -68,7 +74,7 @@ fn every_claim_has_its_check_and_every_check_its_claim() {
 fn every_check_is_of_something_that_exists() {
     for row in EVIDENCE.iter().copied().flatten() {
         let (name, part) = row.policy.split_once(": ").unwrap_or((row.policy, ""));
-        let known = ENTRIES.iter().any(|entry| entry.name == name) || (name.ends_with("/candidates") && !part.is_empty());
+        let known = entries().any(|entry| entry.name == name) || (name.ends_with("/candidates") && !part.is_empty());
         assert!(known, "{}", row.policy);
     }
 }

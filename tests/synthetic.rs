@@ -244,6 +244,7 @@ fn assemble(plan: &Plan, client: ClientResult, loads: &[u64]) -> RunResult {
         let mut queue_wait = Histogram::new();
         (0..attempts).for_each(|i| queue_wait.record(if i % 4 == 0 { 8_000_000 } else { 0 }));
         ServiceResult {
+            ejections: 0,
             attempts,
             failures: Failures::default(),
             latency: client.latency.clone(),

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::cli::{self, Exit};
 use meshsim::policy::balancer::{ENTRIES, Entry, known_name};
+use meshsim::policy::catalog;
 use meshsim::replay::setup::unknown_policy;
 
 /// Lists the policies, or the options of one
@@ -21,7 +22,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let text = match &args.name {
         None => overview(),
-        Some(name) => match ENTRIES.iter().find(|entry| Some(entry.name) == known_name(name)) {
+        Some(name) => match find(name) {
             Some(entry) => details(entry),
             None => {
                 eprintln!("error: {}", unknown_policy(name));
@@ -31,6 +32,12 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     cli::print(&format!("{text}\n"))?;
     Ok(Exit::Success)
+}
+
+/// The policy of that name: a balancer, or a part around one.
+fn find(name: &str) -> Option<&'static Entry> {
+    let balancer = ENTRIES.iter().find(|entry| Some(entry.name) == known_name(name));
+    balancer.or_else(|| catalog::part(name))
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
@@ -44,7 +51,7 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 
 fn overview() -> String {
     let mut table = table(["name", "family", "what it does", "source", "checked against"]);
-    for entry in ENTRIES {
+    for entry in ENTRIES.iter().chain(catalog::PARTS) {
         table.add_row([entry.name, entry.family, entry.about, entry.source, entry.checked]);
     }
     table.trim_fmt()

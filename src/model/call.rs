@@ -8,7 +8,7 @@ use crate::model::key::RequestKey;
 use crate::model::result::Failures;
 use crate::model::timers::Timer;
 use crate::model::world::{NIL, World};
-use crate::policy::{Answer, Outcome, Verdict};
+use crate::policy::{Answer, Outcome, Refusal, Verdict};
 use crate::random::Key;
 use crate::time::Time;
 
@@ -54,8 +54,8 @@ pub(crate) const RESET: u16 = 2;
 pub(crate) enum End {
     /// By an answer, or what stands for one.
     Answer(Answer),
-    /// There was nowhere to send it.
-    NoEndpoint,
+    /// The caller's policy did not let it go anywhere.
+    Refused(Refusal),
 }
 
 impl End {
@@ -74,7 +74,10 @@ impl End {
             End::Answer(Answer::PerTryTimeout) => failures.per_try_timeout += 1,
             End::Answer(Answer::Timeout) => failures.timeout += 1,
             End::Answer(Answer::Cancelled) => failures.unfinished += 1,
-            End::NoEndpoint => failures.no_endpoint += 1,
+            End::Refused(Refusal::NoEndpoint) => failures.no_endpoint += 1,
+            End::Refused(Refusal::Overflow) => failures.overflow += 1,
+            End::Refused(Refusal::CircuitOpen) => failures.circuit_open += 1,
+            End::Refused(Refusal::Throttled) => failures.throttled += 1,
         }
     }
 }
@@ -128,9 +131,8 @@ impl World<'_> {
         if state.client == NIL {
             self.observe.attempt_started(state.edge, row.start);
         }
-        if !self.pick(call, now, agenda) {
-            self.complete(call, End::NoEndpoint, now, agenda);
-            return;
+        if let Err(refusal) = self.pick(call, now, agenda) {
+            return self.complete(call, End::Refused(refusal), now, agenda);
         }
         self.timers.start(self.sites[site as usize].attempt_list, call, now, agenda);
         self.send_request(call, now, agenda);
@@ -174,7 +176,7 @@ impl World<'_> {
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
             self.cancel_task(call, now, agenda);
         }
-        let verdict = self.report(call, &outcome, now);
+        let verdict = self.report(call, &outcome, now, agenda);
         if matches!(verdict, Verdict::Retry { .. }) {
             self.remember_tried(call);
         }

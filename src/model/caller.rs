@@ -6,10 +6,11 @@ use crate::engine::Agenda;
 use crate::model::event::Event;
 use crate::model::key::{self, TextRoom};
 use crate::model::plan::{ConnectionPlan, Owner};
+use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
 use crate::policy::connection_pool::ConnectionPool;
-use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Ticket, Verdict};
+use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Refusal, Ticket, Verdict};
 use crate::random::Purpose;
 use crate::time::Time;
 
@@ -29,6 +30,10 @@ pub(crate) struct Caller {
     /// Whom it has had to do with, a bit each, and how many these are.
     contacted: Vec<u64>,
     pub connected: u32,
+    /// Whether its policy does things of itself.
+    pub is_active: bool,
+    /// When its policy wants to be woken.
+    pub alarm: Alarm,
     /// Probes sent so far.
     pub probes: u64,
     /// The caller's zone.
@@ -57,6 +62,15 @@ impl World<'_> {
         let slot = self.sites[site as usize].cluster_base + caller;
         match self.cluster_of[slot as usize] {
             NIL => self.make_cluster(self.plan.sites[site as usize].cluster, caller, slot, now),
+            cluster => cluster,
+        }
+    }
+
+    /// The same by the cluster's number in the plan.
+    pub(super) fn cluster_of_plan(&mut self, cluster: u32, caller: u32, now: Time) -> u32 {
+        let slot = self.cluster_base[cluster as usize] + caller;
+        match self.cluster_of[slot as usize] {
+            NIL => self.make_cluster(cluster, caller, slot, now),
             cluster => cluster,
         }
     }
@@ -102,6 +116,8 @@ impl World<'_> {
             number: slot,
             contacted: vec![0; service.endpoint_count.div_ceil(64) as usize],
             connected: 0,
+            is_active: plan.config.is_active(),
+            alarm: Alarm::NONE,
             probes: 0,
             zone,
             first_endpoint: service.first_endpoint,
@@ -156,9 +172,12 @@ impl World<'_> {
         listeners.push(listener);
     }
 
-    /// Asks the policy for an endpoint; false if there is none.
+    /// Asks the policy for an endpoint.
+    ///
+    /// # Errors
+    /// Why there is none.
     #[inline]
-    pub(super) fn pick(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) -> bool {
+    pub(super) fn pick(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) -> Result<(), Refusal> {
         let row = &mut self.calls[call];
         let caller = &mut self.callers[row.cluster as usize];
         let key = row.key;
@@ -187,7 +206,8 @@ impl World<'_> {
                 None => key::address_of_caller(caller.number),
             });
         }
-        match caller.cluster.pick(&info, now) {
+        let picked = caller.cluster.pick(&info, now);
+        match picked {
             Ok(ticket) => {
                 row.endpoint = ticket.endpoint.0;
                 let word = &mut caller.contacted[ticket.endpoint.at() / 64];
@@ -197,11 +217,12 @@ impl World<'_> {
             }
             Err(_) => row.endpoint = NIL,
         }
-        let picked = row.endpoint != NIL;
+        let cluster = row.cluster;
         if caller.wants.probes {
-            self.send_probes(self.calls[call].cluster, now, agenda);
+            self.send_probes(cluster, now, agenda);
         }
-        picked
+        self.attend(cluster, now, agenda);
+        picked.map(|_| ())
     }
 
     /// Remembers where a call has been, for its next attempt.
@@ -219,19 +240,19 @@ impl World<'_> {
 
     /// Tells the policy how an attempt ended.
     #[inline]
-    pub(super) fn report(&mut self, call: u32, outcome: &Outcome, now: Time) -> Verdict {
+    pub(super) fn report(&mut self, call: u32, outcome: &Outcome, now: Time, agenda: &mut Agenda<Event>) -> Verdict {
         let row = &self.calls[call];
         let caller = &mut self.callers[row.cluster as usize];
         if let Some(Connections::Pool(pool)) = &mut caller.connections {
             pool.released(row.endpoint, row.endpoint, outcome.answer, now, |_| {});
         }
-        caller.cluster.on_finished(
-            Ticket {
-                endpoint: EndpointIndex(row.endpoint),
-            },
-            outcome,
-            now,
-        )
+        let ticket = Ticket {
+            endpoint: EndpointIndex(row.endpoint),
+        };
+        let cluster = row.cluster;
+        let verdict = caller.cluster.on_finished(ticket, outcome, now);
+        self.attend(cluster, now, agenda);
+        verdict
     }
 
     /// An endpoint has nothing left to do: it tells one of the callers that keep a list of idle endpoints, drawn at random.

@@ -37,6 +37,8 @@ pub(crate) enum Event {
     FaultBegins { fault: u32 },
     /// A fault ends.
     FaultEnds { fault: u32 },
+    /// A caller's policy wants to be woken.
+    PolicyTimer { caller: u32 },
 }
 
 const _: () = assert!(size_of::<Event>() <= 8);
@@ -61,6 +63,7 @@ impl engine::Event for Event {
             Event::FaultEnds { fault } => (14, fault),
             Event::ProbeDelivered { probe } => (15, probe),
             Event::ProbeAnswered { probe } => (16, probe),
+            Event::PolicyTimer { caller } => (17, caller),
         };
         (kind << 32) | u64::from(index)
     }

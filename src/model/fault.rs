@@ -55,7 +55,7 @@ impl World<'_> {
     /// Gives each target of a fault the condition that all active faults together make.
     fn apply(&mut self, fault: u32, now: Time, agenda: &mut Agenda<Event>) {
         let targets = self.fault_targets[fault as usize].clone();
-        let (mut lost, mut changed) = (Vec::new(), Vec::new());
+        let (mut lost, mut turned, mut changed) = (Vec::new(), Vec::new(), Vec::new());
         for &endpoint in &targets {
             let (condition, slowdown, slow_add) = self.condition(endpoint);
             self.stations[endpoint as usize].slow_add = slow_add;
@@ -63,12 +63,18 @@ impl World<'_> {
             if row.condition == Condition::Up && condition != Condition::Up {
                 lost.push(endpoint);
             }
+            if (row.condition == Condition::Up) != (condition == Condition::Up) {
+                turned.push(endpoint);
+            }
             row.condition = condition;
             if row.slowdown != slowdown {
                 changed.push((endpoint, slowdown));
             }
         }
         self.lose_everything(&lost, now, agenda);
+        for endpoint in turned {
+            self.truth_changed(endpoint, now, agenda);
+        }
         self.set_slowdowns(&changed, now, agenda);
     }
 

@@ -4,6 +4,7 @@ mod abandon;
 mod call;
 mod caller;
 mod client;
+mod discovery;
 mod endpoint;
 mod event;
 mod fault;
@@ -20,6 +21,7 @@ mod table;
 mod task;
 mod timers;
 mod visit;
+mod watch;
 mod world;
 
 pub use plan::Plan;

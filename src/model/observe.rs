@@ -7,7 +7,7 @@ use crate::model::plan::Plan;
 use crate::model::result::{
     ClientResult, ENDPOINT_SERIES_MAX, EdgeResult, EndpointResult, PILOT_BUCKETS, RunResult, ServiceResult,
 };
-use crate::policy::Answer;
+use crate::policy::{Answer, Decision, Notice};
 use crate::time::{Duration, Time};
 
 /// The recorder of one run.
@@ -164,6 +164,13 @@ impl Observe {
     pub fn overlap(&self, from: Time, to: Time) -> u64 {
         let end = self.window_start + self.window_length;
         to.0.min(end).saturating_sub(from.0.max(self.window_start))
+    }
+
+    /// A caller's policy has decided something about an endpoint.
+    pub fn noticed(&mut self, service: u32, _: u32, notice: &Notice, now: Time) {
+        if matches!(notice.decision, Decision::Out { .. }) && self.measured(now) {
+            self.result.services[service as usize].ejections += 1;
+        }
     }
 
     /// A service's call was opened.

@@ -78,6 +78,8 @@ pub struct ServiceResult {
     pub waited: u64,
     /// Time integral of requests at its endpoints (queued, served, waiting for their calls), in request-nanoseconds, over the window.
     pub in_flight_nanos: u128,
+    /// How often a caller's policy took an endpoint out of balancing, within the measured window.
+    pub ejections: u64,
     /// Pairs of a caller and an endpoint between which there was an attempt, over the whole run.
     pub connections: u64,
     /// Attempts by the bucket of their arrival, over the whole run.
@@ -122,6 +124,12 @@ pub struct Failures {
     pub reset: u64,
     /// There was no endpoint to send to.
     pub no_endpoint: u64,
+    /// A circuit breaker was at its limit.
+    pub overflow: u64,
+    /// A breaker in the application was open.
+    pub circuit_open: u64,
+    /// The caller held itself back.
+    pub throttled: u64,
     /// Not finished when the drain ended, or lost in a crash.
     pub unfinished: u64,
     /// Answers with a status of 400 and more: (status, count), by status.
@@ -137,6 +145,9 @@ impl Failures {
             self.connect_failure,
             self.reset,
             self.no_endpoint,
+            self.overflow,
+            self.circuit_open,
+            self.throttled,
             self.unfinished,
         ];
         causes.iter().sum::<u64>() + self.statuses.iter().map(|&(_, count)| count).sum::<u64>()
@@ -157,6 +168,9 @@ impl Failures {
         self.connect_failure += other.connect_failure;
         self.reset += other.reset;
         self.no_endpoint += other.no_endpoint;
+        self.overflow += other.overflow;
+        self.circuit_open += other.circuit_open;
+        self.throttled += other.throttled;
         self.unfinished += other.unfinished;
         for &(status, count) in &other.statuses {
             match self.statuses.binary_search_by_key(&status, |&(s, _)| s) {
@@ -174,6 +188,9 @@ impl Failures {
             ("connect_failure", self.connect_failure),
             ("reset", self.reset),
             ("no_endpoint", self.no_endpoint),
+            ("overflow", self.overflow),
+            ("circuit_open", self.circuit_open),
+            ("throttled", self.throttled),
             ("unfinished", self.unfinished),
         ];
         let named = named.into_iter().map(|(cause, count)| (cause.to_string(), count));

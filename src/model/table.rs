@@ -34,6 +34,11 @@ impl<T> Table<T> {
         self.free.push(slot);
     }
 
+    /// Whether no row is in use.
+    pub fn is_empty(&self) -> bool {
+        self.free.len() == self.rows.len()
+    }
+
     /// All slots, the free ones included.
     pub fn slots(&self) -> std::ops::Range<u32> {
         0..self.rows.len() as u32

@@ -119,6 +119,8 @@ pub(crate) struct World<'p> {
     pub(super) peers: Vec<Option<CallerInfo>>,
     /// Where each call with several attempts has been.
     pub(super) tried: Vec<Vec<EndpointIndex>>,
+    /// Where the callers of each cluster of the plan begin in `cluster_of`.
+    pub(super) cluster_base: Vec<u32>,
     /// The row in `callers`; `NIL`: not made yet.
     pub(super) cluster_of: Vec<u32>,
     pub(super) fault_targets: Vec<Vec<u32>>,
@@ -176,6 +178,7 @@ impl<'p> World<'p> {
             callers: Vec::new(),
             peers: vec![None; plan.clusters.len()],
             tried: Vec::new(),
+            cluster_base,
             cluster_of: vec![NIL; clusters as usize],
             fault_targets: Vec::new(),
             fault_active: Vec::new(),
@@ -361,6 +364,7 @@ impl engine::World for World<'_> {
             Event::ProbeAnswered { probe } => self.probe_answered(probe, now),
             Event::FaultBegins { fault } => self.fault_begins(fault, now, agenda),
             Event::FaultEnds { fault } => self.fault_ends(fault, now, agenda),
+            Event::PolicyTimer { caller } => self.policy_timer(caller, sequence, now, agenda),
         }
     }
 }
@@ -379,6 +383,7 @@ pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     let mut world = World::new(plan, options);
     let mut agenda = Agenda::default();
     world.start_faults(&mut agenda);
+    world.start_watching(&mut agenda);
     world.start_clients(&mut agenda);
     let mut digest = Digest::default();
     let horizon = world.horizon;

@@ -9,12 +9,13 @@ use crate::policy::endpoints::Endpoints;
 use crate::policy::pinned::Pinned;
 use crate::policy::timeline::Moment;
 use crate::policy::upstream::{Upstream, View};
+use crate::policy::watch::{Notice, Watch};
 use crate::policy::{
     CallInfo, CallerInfo, EndpointIndex, EndpointInfo, Health, LoadReport, MatchId, MetadataMatch, Outcome, Refusal, Ticket,
-    Verdict,
+    Verdict, health_check,
 };
 use crate::random::Rng;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 
 /// One caller's view of one upstream, and what it knows besides.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Cluster {
     demands: Vec<Demand>,
     // Where the balancer chooses for each connection.
     pinned: Option<Box<Pinned>>,
+    // Where anything watches the endpoints.
+    watch: Option<Box<Watch>>,
     rng: Rng,
 }
 
@@ -59,6 +62,7 @@ impl Cluster {
             let rng = Rng::new(rng.next_u64());
             Box::new(Pinned::new(config.connections, view.listing().infos.len(), rng))
         });
+        let watch = Watch::new(view.config(), &mut rng, now);
         let mut cluster = Cluster {
             active: vec![0; view.listing().infos.len()],
             view,
@@ -68,8 +72,10 @@ impl Cluster {
             schedules: LocalitySchedules::default(),
             demands: Vec::new(),
             pinned,
+            watch,
             rng,
         };
+        cluster.watch_new_endpoints(|_| true, now);
         let unspoken = cluster.view.config().candidates.metadata_match.clone();
         if cluster.view.offered(&unspoken).is_some() {
             cluster.demand(&unspoken);
@@ -141,6 +147,7 @@ impl Cluster {
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
         self.balancer.on_started(endpoint, now);
+        self.on_placed(endpoint, now);
         if let Some(pinned) = &mut self.pinned {
             pinned.open(endpoint, now);
         }
@@ -154,7 +161,16 @@ impl Cluster {
         let endpoint = pinned.acquire(now, |endpoint| balancer.on_closed(endpoint, now))?;
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
+        self.on_placed(endpoint, now);
         Some(endpoint)
+    }
+
+    #[inline]
+    fn on_placed(&mut self, endpoint: EndpointIndex, now: Time) {
+        if let Some(watch) = &mut self.watch {
+            watch.on_started(endpoint, now);
+            self.obey_watch(now);
+        }
     }
 
     /// What connection the last attempt got, where the balancer chooses for each connection; `None`: it chooses for each attempt, and
@@ -222,6 +238,13 @@ impl Cluster {
             let closed = |endpoint| balancer.on_closed(endpoint, now);
             pinned.released(ticket.endpoint, outcome.answer, now, closed);
         }
+        if let Some(watch) = &mut self.watch {
+            // Who has left the list is nobody's concern any more.
+            if !self.view.listing().is_retired(ticket.endpoint) {
+                watch.on_finished(ticket.endpoint, outcome, now);
+            }
+            self.obey_watch(now);
+        }
         match &self.view.config().retry {
             None => Verdict::Done,
             Some(retry) => retry.verdict(outcome, &mut self.rng),
@@ -255,6 +278,86 @@ impl Cluster {
 
     /// From now on this caller believes `health` of an endpoint of the list.
     pub fn on_health(&mut self, endpoint: EndpointIndex, health: Health, now: Time) {
+        let health = match &mut self.watch {
+            None => health,
+            Some(watch) => {
+                watch.on_discovered(endpoint, health);
+                watch.health(endpoint)
+            }
+        };
+        self.believe(endpoint, health, now);
+    }
+
+    /// When [`Cluster::on_timer`] is to be called next; [`Time::MAX`]: never. What is called earlier may change it.
+    #[inline]
+    pub fn next_timer(&self) -> Time {
+        self.watch.as_ref().map_or(Time::MAX, |watch| watch.next_timer())
+    }
+
+    /// Time has come to [`Cluster::next_timer`].
+    pub fn on_timer(&mut self, now: Time) {
+        if let Some(watch) = &mut self.watch {
+            watch.on_timer(now);
+            self.obey_watch(now);
+        }
+    }
+
+    /// Periodic work of this caller begins after this share of its period, from 0 to 1; without a call it begins with a whole one. To
+    /// be called once, at the start.
+    pub fn set_phase(&mut self, share: f64, now: Time) {
+        if let Some(watch) = &mut self.watch {
+            watch.set_phase(share, now);
+        }
+    }
+
+    /// An endpoint that is to be asked now whether it is well, and how long to wait for its answer; to be called when time has come to
+    /// [`Cluster::next_timer`], until there is none.
+    #[inline]
+    pub fn next_check(&mut self, now: Time) -> Option<(EndpointIndex, Duration)> {
+        self.watch.as_mut().and_then(|watch| watch.next_check(now))
+    }
+
+    /// What a health check has found.
+    pub fn on_checked(&mut self, endpoint: EndpointIndex, finding: health_check::Finding, now: Time) {
+        if let Some(watch) = &mut self.watch {
+            watch.on_checked(endpoint, finding, now);
+            self.obey_watch(now);
+        }
+    }
+
+    /// What this caller has decided about its endpoints since the last call, one at a time, the oldest first.
+    #[inline]
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        self.watch.as_mut().and_then(|watch| watch.next_notice())
+    }
+
+    /// Does what the watchers have decided.
+    #[inline]
+    fn obey_watch(&mut self, now: Time) {
+        while let Some(watch) = &mut self.watch
+            && let Some(endpoint) = watch.next_decision()
+        {
+            let health = watch.health(endpoint);
+            self.believe(endpoint, health, now);
+        }
+    }
+
+    /// Tells the watchers of endpoints that are new to them, and takes their word for how these are.
+    fn watch_new_endpoints(&mut self, is_new: impl Fn(EndpointIndex) -> bool, now: Time) {
+        let Some(watch) = &mut self.watch else { return };
+        let view = Arc::clone(&self.view);
+        for &endpoint in view.endpoints().iter().filter(|&&endpoint| is_new(endpoint)) {
+            watch.on_added(endpoint, view.health(endpoint), now);
+        }
+        for &endpoint in view.endpoints() {
+            let watch = self.watch.as_ref().expect("it is there");
+            let health = watch.health(endpoint);
+            self.believe(endpoint, health, now);
+        }
+    }
+
+    /// From now on this caller takes an endpoint of the list to be so.
+    fn believe(&mut self, endpoint: EndpointIndex, health: Health, now: Time) {
         if self.health(endpoint) != health {
             let next = self.view.with_health(endpoint, health, &mut self.place);
             self.come_to(next);
@@ -287,6 +390,19 @@ impl Cluster {
         }
         for level in last.changed_levels(&self.view) {
             self.update_sets(level, now);
+        }
+        if let Some(watch) = &mut self.watch {
+            for &endpoint in last.endpoints() {
+                if self.view.listing().is_retired(endpoint) {
+                    watch.on_removed(endpoint);
+                }
+            }
+            for &endpoint in self.view.endpoints() {
+                if !last.listing().is_retired(endpoint) {
+                    watch.on_discovered(endpoint, self.view.health(endpoint));
+                }
+            }
+            self.watch_new_endpoints(|endpoint| last.listing().is_retired(endpoint), now);
         }
     }
 

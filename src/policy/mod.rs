@@ -6,21 +6,27 @@
 
 pub mod balancer;
 pub mod candidates;
+pub mod catalog;
 mod cluster;
 pub mod connection_pool;
 mod endpoints;
+pub mod failure_accrual;
+pub mod health_check;
 mod listing;
 mod metadata;
+pub mod outlier_detection;
 mod pinned;
 pub mod retry;
 mod timeline;
 mod upstream;
+mod watch;
 
 pub use candidates::CandidateSet;
 pub use cluster::Cluster;
 pub use endpoints::{EndpointIndex, EndpointInfo, Endpoints, Health, PRIORITY_MAX};
 pub use metadata::{Metadata, MetadataMatch, Value as MetadataValue};
 pub use upstream::{Upstream, View};
+pub use watch::{Decision, Notice, Reason, Watcher};
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +45,19 @@ pub struct ClusterConfig {
     /// How connections are used, for balancers that choose for each connection and not for each call; `None`: each call has one of its
     /// own.
     pub connections: Option<connection_pool::Options>,
+    /// Whom answers take out for a while; `None`: nobody.
+    pub outlier_detection: Option<outlier_detection::Config>,
+    /// Breakers of single endpoints; `None`: none.
+    pub failure_accrual: Option<failure_accrual::Config>,
+    /// How endpoints are asked whether they are well; `None`: they are not.
+    pub health_check: Option<health_check::Options>,
+}
+
+impl ClusterConfig {
+    /// Whether a caller's policy does things of itself, and not only when a call is placed or ends: then it is to exist from the start.
+    pub fn is_active(&self) -> bool {
+        self.outlier_detection.is_some() || self.failure_accrual.is_some() || self.health_check.is_some()
+    }
 }
 
 impl From<balancer::Config> for ClusterConfig {
@@ -49,6 +68,9 @@ impl From<balancer::Config> for ClusterConfig {
             candidates: candidates::Options::default(),
             retry: None,
             connections: None,
+            outlier_detection: None,
+            failure_accrual: None,
+            health_check: None,
         }
     }
 }
@@ -132,6 +154,24 @@ pub struct Ticket {
 pub enum Refusal {
     /// No endpoint may be picked ("no healthy upstream").
     NoEndpoint,
+    /// A circuit breaker of the cluster is at its limit.
+    Overflow,
+    /// A breaker in the application is open.
+    CircuitOpen,
+    /// The caller holds itself back: admission control, a throttle, a rate limit of its own.
+    Throttled,
+}
+
+impl Refusal {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Refusal::NoEndpoint => "no_endpoint",
+            Refusal::Overflow => "overflow",
+            Refusal::CircuitOpen => "circuit_open",
+            Refusal::Throttled => "throttled",
+        }
+    }
 }
 
 /// How an attempt ended.

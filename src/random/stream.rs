@@ -40,6 +40,14 @@ pub enum Purpose {
     Probe = 14,
     /// The ages at which connections are closed.
     Connection = 15,
+    /// When in its period a caller's periodic work begins.
+    Phase = 16,
+    /// When endpoints are checked, and the ways of the checks.
+    Check = 17,
+    /// What discovery does and when.
+    Discovery = 18,
+    /// When random faults come, and for how long.
+    FaultTime = 19,
 }
 
 /// Mixes two words into one; for a fixed `b` a bijection of `a`, and the reverse.

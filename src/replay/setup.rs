@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::policy::balancer::{Config, NAMES, known_name};
 use crate::policy::candidates::{self, CommonLbConfig, LbSubsetConfig, LocalityMode, OverprovisioningFactor, Parts, Percent};
-use crate::policy::{ClusterConfig, MetadataMatch, connection_pool, retry};
+use crate::policy::{ClusterConfig, MetadataMatch, connection_pool, failure_accrual, health_check, outlier_detection, retry};
 use crate::time::Duration;
 
 /// One `--set`.
@@ -80,6 +80,9 @@ struct Mesh {
     #[serde(rename = "balancer")]
     _balancer: IgnoredAny,
     retry: Option<retry::Options>,
+    outlier_detection: Option<outlier_detection::Config>,
+    failure_accrual: Option<failure_accrual::Config>,
+    health_check: Option<health_check::Options>,
     connection_pool: Option<Pool>,
     // A script says itself when a call times out.
     #[serde(rename = "timeout")]
@@ -185,6 +188,9 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         retry.check().map_err(|message| format!("in `mesh.retry`: {message}"))?;
     }
     let checks = [
+        mesh.outlier_detection.as_ref().map(outlier_detection::Config::check),
+        mesh.failure_accrual.as_ref().map(failure_accrual::Config::check),
+        mesh.health_check.as_ref().map(health_check::Options::check),
         mesh.common_lb_config.as_ref().map(CommonLbConfig::check),
         mesh.lb_subset_config.as_ref().map(LbSubsetConfig::check),
     ];
@@ -206,9 +212,12 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
     }
     Ok(ClusterConfig {
         connections: mesh.connection_pool.as_ref().map(Pool::options).transpose()?,
-        balancer,
         candidates,
         retry: mesh.retry,
+        outlier_detection: mesh.outlier_detection,
+        failure_accrual: mesh.failure_accrual,
+        health_check: mesh.health_check,
+        ..balancer.into()
     })
 }
 

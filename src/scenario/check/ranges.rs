@@ -216,6 +216,21 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         {
             diagnostics.bad_value(field.span, &problem);
         }
+        if let Inherited::Set(field) = &mesh.outlier_detection
+            && let Some(Err(problem)) = field.get().map(|config| config.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
+        if let Inherited::Set(field) = &mesh.failure_accrual
+            && let Some(Err(problem)) = field.get().map(|config| config.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
+        if let Inherited::Set(field) = &mesh.health_check
+            && let Some(Err(problem)) = field.get().map(|options| options.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
         if let Inherited::Set(field) = &mesh.common_lb_config
             && let Some(Err(problem)) = field.get().map(|config| config.check())
         {

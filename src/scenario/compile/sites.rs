@@ -9,7 +9,9 @@ use serde::de::value::{Error, StrDeserializer};
 use super::{Compiler, value};
 use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, SitePlan};
 use crate::policy::candidates::{self, Parts};
-use crate::policy::{ClusterConfig, MetadataMatch, balancer, connection_pool, retry};
+use crate::policy::{
+    ClusterConfig, MetadataMatch, balancer, connection_pool, failure_accrual, health_check, outlier_detection, retry,
+};
 use crate::random::DistributionConfig;
 use crate::scenario::decode::Field;
 use crate::scenario::schema::mesh::{ConnectionPool, Mesh, Protocol};
@@ -54,6 +56,9 @@ struct Policy<'s> {
     balancer: Option<&'s balancer::Config>,
     timeout: Option<Duration>,
     retry: Option<&'s retry::Options>,
+    outlier_detection: Option<&'s outlier_detection::Config>,
+    failure_accrual: Option<&'s failure_accrual::Config>,
+    health_check: Option<&'s health_check::Options>,
     pool: Option<&'s ConnectionPool>,
     candidates: Parts<'s>,
     demand: Option<&'s MetadataMatch>,
@@ -66,6 +71,9 @@ impl<'s> Policy<'s> {
             balancer: None,
             timeout: None,
             retry: None,
+            outlier_detection: None,
+            failure_accrual: None,
+            health_check: None,
             pool: None,
             candidates: Parts::default(),
             demand: None,
@@ -74,6 +82,9 @@ impl<'s> Policy<'s> {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
             policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
             policy.retry = inherit(&mesh.retry, policy.retry);
+            policy.outlier_detection = inherit(&mesh.outlier_detection, policy.outlier_detection);
+            policy.failure_accrual = inherit(&mesh.failure_accrual, policy.failure_accrual);
+            policy.health_check = inherit(&mesh.health_check, policy.health_check);
             policy.pool = inherit(&mesh.connection_pool, policy.pool);
             policy.demand = inherit(&mesh.metadata_match, policy.demand);
             let parts = &mut policy.candidates;
@@ -99,6 +110,9 @@ impl<'s> Policy<'s> {
             candidates: candidates::Options::new(self.candidates),
             connections: self.pool_options().filter(|_| balancer.is_per_connection()),
             retry: self.retry.filter(|retry| retry.num_retries > 0).cloned(),
+            outlier_detection: self.outlier_detection.cloned(),
+            failure_accrual: self.failure_accrual.cloned(),
+            health_check: self.health_check.cloned(),
             ..balancer.into()
         }
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::values::Inherited;
 use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, OverprovisioningFactor, Percent};
-use crate::policy::{MetadataMatch, balancer, retry};
+use crate::policy::{MetadataMatch, balancer, failure_accrual, health_check, outlier_detection, retry};
 use crate::scenario::decode::Field;
 use crate::time::Duration;
 
@@ -22,6 +22,12 @@ pub struct Mesh {
     pub timeout: Inherited<Field<Duration>>,
     /// When a call is tried again; never if absent.
     pub retry: Inherited<Field<retry::Options>>,
+    /// Endpoints that fail more than they should are not used for a while; never if absent.
+    pub outlier_detection: Inherited<Field<outlier_detection::Config>>,
+    /// A breaker for each endpoint, which opens on failures; none if absent.
+    pub failure_accrual: Inherited<Field<failure_accrual::Config>>,
+    /// How callers ask endpoints whether they are well; they do not if absent.
+    pub health_check: Inherited<Field<health_check::Options>>,
     /// Which endpoints a call may go to, for Envoy's balancers: the panic threshold, and how localities take part.
     pub common_lb_config: Inherited<Field<CommonLbConfig>>,
     /// As in `common_lb_config`, over which it wins: a level of which a smaller share can be picked uses all its endpoints.

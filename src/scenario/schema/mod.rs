@@ -32,8 +32,6 @@ pub(crate) const FUTURE_KEYS: &[(&str, &str)] = &[
     ("Document", "kubernetes"),
     ("Service", "kubernetes"),
     ("Service", "autoscaler"),
-    ("Mesh", "outlier_detection"),
-    ("Mesh", "health_check"),
     ("Mesh", "circuit_breaker"),
     ("Mesh", "hedge"),
     ("Mesh", "hedge_policy"),

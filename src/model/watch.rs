@@ -1,0 +1,94 @@
+//! What policies do of themselves, beside the calls that they place: their timers, their health checks, their decisions about endpoints.
+
+use crate::engine::{Agenda, Sequence};
+use crate::model::event::Event;
+use crate::model::plan::Owner;
+use crate::model::world::World;
+use crate::random::Purpose;
+use crate::time::Time;
+
+/// The next moment at which a caller's policy wants to be woken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alarm {
+    /// When; [`Time::MAX`]: never.
+    at: Time,
+    /// The number of its event: others are out of date.
+    sequence: Sequence,
+}
+
+impl Alarm {
+    /// None is set.
+    pub const NONE: Alarm = Alarm {
+        at: Time::MAX,
+        sequence: Sequence::NONE,
+    };
+}
+
+impl World<'_> {
+    /// Callers whose policies do things of themselves exist from the start.
+    pub(super) fn start_watching(&mut self, agenda: &mut Agenda<Event>) {
+        for cluster in 0..self.plan.clusters.len() as u32 {
+            let plan = &self.plan.clusters[cluster as usize];
+            if !plan.config.is_active() {
+                continue;
+            }
+            let callers = match plan.owner {
+                Owner::Client(client) => self.plan.clients[client as usize].caller_zones.len() as u32,
+                Owner::Service(service) => self.plan.services[service as usize].endpoint_count,
+            };
+            for caller in 0..callers {
+                let caller = self.cluster_of_plan(cluster, caller, Time::ZERO);
+                // Proxies were not started at the same moment.
+                let number = u64::from(self.callers[caller as usize].number);
+                let share = self.streams.key(Purpose::Phase, number).draws().unit();
+                self.callers[caller as usize].cluster.set_phase(share, Time::ZERO);
+                self.attend(caller, Time::ZERO, agenda);
+            }
+        }
+    }
+
+    /// To be called when anything was told to a caller's policy: does what it wants to have done, and hears what it has decided.
+    #[inline]
+    pub(super) fn attend(&mut self, caller: u32, now: Time, agenda: &mut Agenda<Event>) {
+        if self.callers[caller as usize].is_active {
+            self.attend_active(caller, now, agenda);
+        }
+    }
+
+    fn attend_active(&mut self, caller: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &mut self.callers[caller as usize];
+        while let Some(notice) = row.cluster.next_notice() {
+            self.observe
+                .noticed(row.service, row.first_endpoint + notice.endpoint.0, &notice, now);
+        }
+        let at = row.cluster.next_timer();
+        if at == row.alarm.at {
+            return;
+        }
+        row.alarm.at = at;
+        if at != Time::MAX {
+            row.alarm.sequence = agenda.at(at.max(now), Event::PolicyTimer { caller });
+        }
+    }
+
+    /// The event of a policy's timer.
+    pub(super) fn policy_timer(&mut self, caller: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &mut self.callers[caller as usize];
+        if row.alarm.sequence != sequence || row.alarm.at > now {
+            return;
+        }
+        // After the last request nothing is left that could be decided.
+        if now > Time::ZERO + self.plan.duration && self.calls.is_empty() {
+            return;
+        }
+        row.cluster.on_timer(now);
+        row.alarm = Alarm::NONE;
+        self.send_checks(caller, now, agenda);
+        self.attend(caller, now, agenda);
+    }
+
+    /// Asks the endpoints that a caller's policy wants to have asked whether they are well.
+    fn send_checks(&mut self, caller: u32, now: Time, _: &mut Agenda<Event>) {
+        while let Some((_endpoint, _timeout)) = self.callers[caller as usize].cluster.next_check(now) {}
+    }
+}

@@ -1,0 +1,278 @@
+//! What a caller itself finds out about its endpoints: who is taken out of balancing, by whom, and who comes back.
+//!
+//! Several watchers look at the same endpoints, each with a say of its own: an endpoint is used while none of them has it out. What
+//! discovery says of its health is kept beside that.
+
+use std::collections::VecDeque;
+
+use crate::policy::failure_accrual::Accrual;
+use crate::policy::health_check::{self, Checker};
+use crate::policy::outlier_detection::Detector;
+use crate::policy::{ClusterConfig, EndpointIndex, Health, Outcome};
+use crate::random::Rng;
+use crate::time::{Duration, Time};
+
+/// Who has a say about an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Watcher {
+    /// Outlier detection: passive, by rates and rows of failures.
+    OutlierDetection = 1,
+    /// Failure accrual: Linkerd's and Finagle's breakers of single endpoints.
+    FailureAccrual = 2,
+    /// Active health checks.
+    HealthCheck = 4,
+}
+
+/// Why an endpoint is taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// So many answers with 5xx, one after the other.
+    Consecutive5xx,
+    /// So many answers with 502, 503 or 504, one after the other.
+    ConsecutiveGatewayFailure,
+    /// So many failures without an answer, one after the other.
+    ConsecutiveLocalOriginFailure,
+    /// A share of successes below that of the others.
+    SuccessRate,
+    /// The same of failures without an answer.
+    SuccessRateLocalOrigin,
+    /// A share of failures above a limit.
+    FailurePercentage,
+    /// The same of failures without an answer.
+    FailurePercentageLocalOrigin,
+    /// Failures in a row, where a breaker counts them.
+    ConsecutiveFailures,
+    /// Active health checks failed.
+    HealthCheck,
+}
+
+impl Reason {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Consecutive5xx => "consecutive_5xx",
+            Reason::ConsecutiveGatewayFailure => "consecutive_gateway_failure",
+            Reason::ConsecutiveLocalOriginFailure => "consecutive_local_origin_failure",
+            Reason::SuccessRate => "success_rate",
+            Reason::SuccessRateLocalOrigin => "success_rate_local_origin",
+            Reason::FailurePercentage => "failure_percentage",
+            Reason::FailurePercentageLocalOrigin => "failure_percentage_local_origin",
+            Reason::ConsecutiveFailures => "consecutive_failures",
+            Reason::HealthCheck => "health_check",
+        }
+    }
+}
+
+/// What a caller has just decided about an endpoint; a driver may show it, count it, or drop it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// About whom.
+    pub endpoint: EndpointIndex,
+    /// By whom.
+    pub watcher: Watcher,
+    /// What.
+    pub decision: Decision,
+}
+
+/// What becomes of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is taken out.
+    Out {
+        /// Why.
+        reason: Reason,
+        /// The first moment at which it may come back; `None`: that depends on what happens.
+        until: Option<Time>,
+    },
+    /// It would have been taken out, but was not: the limit of how many may be out is reached, or this is not enforced.
+    Spared {
+        /// Why it would have been.
+        reason: Reason,
+    },
+    /// It is used again.
+    In,
+}
+
+/// The decisions of watchers, in the order in which they were made.
+pub(crate) type Decisions = Vec<Notice>;
+
+/// All that watches the endpoints of one caller and upstream.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    // By endpoint.
+    discovered: Vec<Health>,
+    // By endpoint: a bit for each watcher that has it out.
+    out: Vec<u8>,
+    detector: Option<Detector>,
+    accrual: Option<Accrual>,
+    checker: Option<Checker>,
+    decisions: Decisions,
+    notices: VecDeque<Notice>,
+    rng: Rng,
+}
+
+impl Watch {
+    /// What the configuration asks for; `None`: nothing.
+    pub fn new(config: &ClusterConfig, rng: &mut Rng, now: Time) -> Option<Box<Watch>> {
+        let detector = config.outlier_detection.as_ref();
+        let accrual = config.failure_accrual.as_ref();
+        let checker = config.health_check.as_ref();
+        if detector.is_none() && accrual.is_none() && checker.is_none() {
+            return None;
+        }
+        Some(Box::new(Watch {
+            discovered: Vec::new(),
+            out: Vec::new(),
+            detector: detector.map(|config| Detector::new(config, now)),
+            accrual: accrual.map(|config| Accrual::new(config)),
+            checker: checker.map(|options| Checker::new(options, now)),
+            decisions: Decisions::new(),
+            notices: VecDeque::new(),
+            rng: Rng::new(rng.next_u64()),
+        }))
+    }
+
+    /// Periodic work begins after this share of its period, from 0 to 1; at once for 0. To be called once, at the start.
+    pub fn set_phase(&mut self, share: f64, now: Time) {
+        if let Some(detector) = &mut self.detector {
+            detector.set_phase(share, now);
+        }
+        if let Some(checker) = &mut self.checker {
+            checker.set_phase(share, now);
+        }
+    }
+
+    /// An endpoint came to the list, or came back to it.
+    pub fn on_added(&mut self, endpoint: EndpointIndex, discovered: Health, now: Time) {
+        if self.out.len() <= endpoint.at() {
+            self.out.resize(endpoint.at() + 1, 0);
+            self.discovered.resize(endpoint.at() + 1, Health::Healthy);
+        }
+        self.discovered[endpoint.at()] = discovered;
+        self.out[endpoint.at()] = 0;
+        if let Some(detector) = &mut self.detector {
+            detector.on_added(endpoint);
+        }
+        if let Some(accrual) = &mut self.accrual {
+            accrual.on_added(endpoint);
+        }
+        if let Some(checker) = &mut self.checker
+            && checker.on_added(endpoint, now, &mut self.rng)
+        {
+            self.out[endpoint.at()] = Watcher::HealthCheck as u8;
+        }
+    }
+
+    /// An endpoint left the list.
+    pub fn on_removed(&mut self, endpoint: EndpointIndex) {
+        self.out[endpoint.at()] = 0;
+        if let Some(detector) = &mut self.detector {
+            detector.on_removed(endpoint);
+        }
+        if let Some(accrual) = &mut self.accrual {
+            accrual.on_removed(endpoint);
+        }
+        if let Some(checker) = &mut self.checker {
+            checker.on_removed(endpoint);
+        }
+    }
+
+    /// Discovery says something else of an endpoint's health.
+    pub fn on_discovered(&mut self, endpoint: EndpointIndex, health: Health) {
+        self.discovered[endpoint.at()] = health;
+    }
+
+    /// What the caller is to believe of an endpoint.
+    pub fn health(&self, endpoint: EndpointIndex) -> Health {
+        let discovered = self.discovered[endpoint.at()];
+        match self.out[endpoint.at()] {
+            0 => discovered,
+            _ if discovered == Health::Excluded => Health::Excluded,
+            _ => Health::Unhealthy,
+        }
+    }
+
+    /// An attempt was placed.
+    #[inline]
+    pub fn on_started(&mut self, endpoint: EndpointIndex, now: Time) {
+        if let Some(accrual) = &mut self.accrual {
+            accrual.on_started(endpoint, now, &mut self.decisions);
+        }
+        if let Some(checker) = &mut self.checker {
+            checker.on_traffic(now);
+        }
+    }
+
+    /// An attempt has ended.
+    #[inline]
+    pub fn on_finished(&mut self, endpoint: EndpointIndex, outcome: &Outcome, now: Time) {
+        if let Some(detector) = &mut self.detector {
+            detector.on_finished(endpoint, outcome, now, &mut self.rng, &mut self.decisions);
+        }
+        if let Some(accrual) = &mut self.accrual {
+            accrual.on_finished(endpoint, outcome, now, &mut self.rng, &mut self.decisions);
+        }
+    }
+
+    /// An active health check has ended.
+    pub fn on_checked(&mut self, endpoint: EndpointIndex, result: health_check::Finding, now: Time) {
+        let Some(checker) = &mut self.checker else { return };
+        let passed = checker.on_checked(endpoint, result, now, &mut self.rng, &mut self.decisions);
+        if passed && let Some(detector) = &mut self.detector {
+            detector.on_check_passed(endpoint, now, &mut self.decisions);
+        }
+    }
+
+    /// An endpoint that is to be checked now.
+    #[inline]
+    pub fn next_check(&mut self, now: Time) -> Option<(EndpointIndex, Duration)> {
+        self.checker.as_mut().and_then(|checker| checker.next_check(now))
+    }
+
+    /// When [`Watch::on_timer`] is to be called next; [`Time::MAX`]: never.
+    #[inline]
+    pub fn next_timer(&self) -> Time {
+        let detector = self.detector.as_ref().map_or(Time::MAX, Detector::next_timer);
+        let accrual = self.accrual.as_ref().map_or(Time::MAX, Accrual::next_timer);
+        let checker = self.checker.as_ref().map_or(Time::MAX, Checker::next_timer);
+        detector.min(accrual).min(checker)
+    }
+
+    /// Time has come to [`Watch::next_timer`], or past it.
+    pub fn on_timer(&mut self, now: Time) {
+        if let Some(detector) = &mut self.detector
+            && detector.next_timer() <= now
+        {
+            detector.on_timer(now, &mut self.rng, &mut self.decisions);
+        }
+        if let Some(accrual) = &mut self.accrual
+            && accrual.next_timer() <= now
+        {
+            accrual.on_timer(now, &mut self.decisions);
+        }
+    }
+
+    /// The next decision to be obeyed: it is taken down, and given as whom it is about.
+    #[inline]
+    pub fn next_decision(&mut self) -> Option<EndpointIndex> {
+        if self.decisions.is_empty() {
+            return None;
+        }
+        let notice = self.decisions.remove(0);
+        let out = &mut self.out[notice.endpoint.at()];
+        match notice.decision {
+            Decision::Out { .. } => *out |= notice.watcher as u8,
+            Decision::In => *out &= !(notice.watcher as u8),
+            Decision::Spared { .. } => {}
+        }
+        self.notices.push_back(notice);
+        Some(notice.endpoint)
+    }
+
+    /// What was decided, the oldest first.
+    #[inline]
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+}

@@ -186,11 +186,9 @@ fn the_schema_describes_the_document() {
         let properties = schema["$defs"][name]["properties"]
             .as_object()
             .unwrap_or_else(|| panic!("no {name}"));
-        assert_eq!(
-            properties.keys().collect::<Vec<_>>(),
-            keys.split(' ').collect::<Vec<_>>(),
-            "{name}"
-        );
+        for key in keys.split(' ') {
+            assert!(properties.contains_key(key), "{name}: {key}");
+        }
         for (key, property) in properties {
             assert!(property.get("description").is_some(), "{name}.{key} is not explained");
         }

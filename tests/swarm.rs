@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use meshsim::model::plan::*;
-use meshsim::model::{Elision, RunOptions, RunResult, run};
+use meshsim::model::{Elision, RunOptions, RunResult, run, run_audited};
 use meshsim::policy::balancer;
 use meshsim::policy::connection_pool::{self, Protocol};
 use meshsim::policy::{ClusterConfig, EndpointInfo};
@@ -448,4 +448,16 @@ fn a_world_repeats_itself() {
     }
     // Some worlds leave nothing to chance.
     assert!(differ > 20, "the seed does not count");
+}
+
+#[test]
+fn what_must_hold_holds_after_every_event() {
+    for seed in 1000..1120 {
+        println!("SWARM_SEED={seed}");
+        let plan = Builder::new(seed).build();
+        for elision in [Elision::On, Elision::Off] {
+            let options = options(seed, elision);
+            assert_eq!(run_audited(&plan, options), run(&plan, options), "seed {seed}");
+        }
+    }
 }

@@ -110,6 +110,7 @@ impl World<'_> {
             status: 0,
         });
         self.next_generation = self.next_generation.wrapping_add(1);
+        self.opened += 1;
         let state = &self.sites[site as usize];
         if state.client == NIL {
             self.observe.call_opened(state.edge, now);
@@ -219,6 +220,7 @@ impl World<'_> {
         row.generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1);
         self.calls.release(call);
+        self.completed += 1;
         let state = &self.sites[site as usize];
         if state.client != NIL {
             let client = state.client;

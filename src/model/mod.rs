@@ -1,6 +1,7 @@
 //! The mesh world.
 
 mod abandon;
+mod audit;
 mod call;
 mod caller;
 mod client;
@@ -54,4 +55,12 @@ pub enum Elision {
 /// Runs one cell: a pure function.
 pub fn run(plan: &Plan, options: RunOptions) -> RunResult {
     world::run(plan, options)
+}
+
+/// Runs one cell as [`run`] does, and looks the world over after every event: slow, for tests.
+///
+/// # Panics
+/// If anything does not hold that must always hold, such as that a call is in flight until it has ended once.
+pub fn run_audited(plan: &Plan, options: RunOptions) -> RunResult {
+    world::run_audited(plan, options)
 }

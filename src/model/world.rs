@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::{self, Agenda, Digest, Sequence};
+use crate::model::audit::Audited;
 use crate::model::call::Call;
 use crate::model::caller::Caller;
 use crate::model::client::{Client, User};
@@ -91,6 +92,10 @@ pub(crate) struct World<'p> {
     pub(super) current: Sequence,
     pub(super) next_generation: u32,
     pub(super) last_completion: Time,
+    /// Calls opened so far.
+    pub(super) opened: u64,
+    /// Calls that have ended.
+    pub(super) completed: u64,
     pub(super) observe: Observe,
     pub(super) timers: Timers,
     pub(super) links: Vec<Link<'p>>,
@@ -152,6 +157,8 @@ impl<'p> World<'p> {
             current: Sequence(0),
             next_generation: 0,
             last_completion: Time::ZERO,
+            opened: 0,
+            completed: 0,
             observe: Observe::new(plan, options.warmup, options.pilot),
             links: Link::all(&plan.network),
             sites: site_states(plan, &cluster_base, &mut timers),
@@ -381,20 +388,39 @@ impl World<'_> {
 /// Runs one cell.
 pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     let mut world = World::new(plan, options);
+    let (digest, events) = simulate(&mut world, |world| world);
+    world.finish(digest, events)
+}
+
+/// Runs one cell, looked over after every event.
+pub(super) fn run_audited(plan: &Plan, options: RunOptions) -> RunResult {
+    let mut audited = Audited::new(World::new(plan, options));
+    let (digest, events) = simulate(&mut audited, |audited| &mut audited.world);
+    audited.world.finish(digest, events)
+}
+
+fn simulate<'p, W: engine::World<Event = Event>>(world: &mut W, inner: impl Fn(&mut W) -> &mut World<'p>) -> (u64, u64) {
     let mut agenda = Agenda::default();
-    world.start_faults(&mut agenda);
-    world.start_watching(&mut agenda);
-    world.start_clients(&mut agenda);
     let mut digest = Digest::default();
-    let horizon = world.horizon;
-    let events = engine::run(&mut world, &mut agenda, horizon, &mut digest);
-    world.count_unfinished();
-    world.count_left_over();
-    let simulated = world.last_completion.max(Time::ZERO + plan.duration);
-    let sums = world.endpoints.iter().map(|endpoint| endpoint.sums);
-    let mut result = world.observe.finish(plan, sums, digest.finish(), events, simulated);
-    for caller in &world.callers {
-        result.services[caller.service as usize].connections += u64::from(caller.connected);
+    let started = inner(world);
+    started.start_faults(&mut agenda);
+    started.start_watching(&mut agenda);
+    started.start_clients(&mut agenda);
+    let horizon = started.horizon;
+    let events = engine::run(world, &mut agenda, horizon, &mut digest);
+    (digest.finish(), events)
+}
+
+impl World<'_> {
+    fn finish(mut self, digest: u64, events: u64) -> RunResult {
+        self.count_unfinished();
+        self.count_left_over();
+        let simulated = self.last_completion.max(Time::ZERO + self.plan.duration);
+        let sums = self.endpoints.iter().map(|endpoint| endpoint.sums);
+        let mut result = self.observe.finish(self.plan, sums, digest, events, simulated);
+        for caller in &self.callers {
+            result.services[caller.service as usize].connections += u64::from(caller.connected);
+        }
+        result
     }
-    result
 }

@@ -16,6 +16,8 @@ use crate::time::{Duration, Time};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming {
     pub id: Key,
+    /// When it was sent.
+    pub sent: Time,
     pub call: u32,
     pub generation: u32,
     pub endpoint: u32,
@@ -363,6 +365,7 @@ impl World<'_> {
             let row = self.tasks[task];
             let gone = row.state.is_under_way() || row.state == TaskState::Abandoned;
             if row.endpoint != NIL && !gone && row.join == NIL {
+                self.count_work(task);
                 let stay = self.stay(row.endpoint, row.arrived);
                 let end = End::Answer(Answer::Cancelled);
                 self.observe

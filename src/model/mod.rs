@@ -8,6 +8,7 @@ mod discovery;
 mod endpoint;
 mod event;
 mod fault;
+mod incident;
 mod key;
 mod load;
 mod network;
@@ -22,6 +23,7 @@ mod task;
 mod timers;
 mod visit;
 mod watch;
+mod windows;
 mod world;
 
 pub use plan::Plan;

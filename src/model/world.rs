@@ -383,6 +383,8 @@ pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     let mut world = World::new(plan, options);
     let mut agenda = Agenda::default();
     world.start_faults(&mut agenda);
+    let occurrences = world.occurrences();
+    world.observe.watch_windows(plan, &occurrences);
     world.start_watching(&mut agenda);
     world.start_clients(&mut agenda);
     let mut digest = Digest::default();
@@ -390,6 +392,7 @@ pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     let events = engine::run(&mut world, &mut agenda, horizon, &mut digest);
     world.count_unfinished();
     world.count_left_over();
+    world.count_beliefs();
     let simulated = world.last_completion.max(Time::ZERO + plan.duration);
     let sums = world.endpoints.iter().map(|endpoint| endpoint.sums);
     let mut result = world.observe.finish(plan, sums, digest.finish(), events, simulated);

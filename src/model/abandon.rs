@@ -112,7 +112,7 @@ impl World<'_> {
             return;
         }
         let stop = self.services_of(row.endpoint).on_cancel == OnCancel::Stop;
-        let stay = self.stay(row.endpoint, row.arrived);
+        let stay = self.stay(row.endpoint, row.sent, row.arrived);
         match row.state {
             TaskState::Abandoned | TaskState::Overtaken => return,
             // The request is overtaken: it is dropped when it comes.
@@ -234,7 +234,7 @@ impl World<'_> {
         self.tasks[task].holds_slot = false;
         self.free_task(task);
         if row.join == NIL && row.state != TaskState::Abandoned {
-            let stay = self.stay(row.endpoint, row.arrived);
+            let stay = self.stay(row.endpoint, row.sent, row.arrived);
             let end = End::Answer(Answer::Reset);
             self.observe
                 .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, now, end);

@@ -311,6 +311,7 @@ impl World<'_> {
     /// A fault begins.
     pub(super) fn incident_begins(&mut self, fault: u32, now: Time) {
         let plan = self.plan;
+        self.observe.fault_turned(fault, true, now, plan);
         let left = plan.duration.0.saturating_sub(now.0);
         let incidents = &mut self.observe.incidents;
         if left == 0 || incidents.all.len() >= INCIDENTS_MAX {
@@ -351,6 +352,7 @@ impl World<'_> {
     /// A fault ends.
     pub(super) fn incident_ends(&mut self, fault: u32, now: Time) {
         let end = now.min(Time::ZERO + self.plan.duration);
+        self.observe.fault_turned(fault, false, now, self.plan);
         let incidents = &mut self.observe.incidents;
         for incident in &mut incidents.all {
             if incident.is_open && incident.result.fault == fault {
@@ -395,13 +397,5 @@ impl World<'_> {
                 state.ejected.get_or_insert(since);
             }
         }
-    }
-
-    /// When the faults of this run occur.
-    pub(super) fn occurrences(&self) -> Vec<super::windows::Occurrence> {
-        let faults = (0..).zip(&self.plan.faults);
-        faults
-            .map(|(number, fault)| (number, fault.at, fault.at + fault.lasts))
-            .collect()
     }
 }

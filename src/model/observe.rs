@@ -9,7 +9,7 @@ use crate::model::result::{
     ANSWERERS, BeliefsOverTime, ClientResult, ENDPOINT_SERIES_MAX, EdgeResult, EndpointResult, PILOT_BUCKETS, RunResult,
     ServiceResult,
 };
-use crate::model::windows::{Occurrence, Windows};
+use crate::model::windows::Windows;
 use crate::policy::{Answer, Decision, Notice};
 use crate::time::{Duration, Time};
 
@@ -61,6 +61,8 @@ pub(crate) struct Stay {
     pub service: u32,
     pub endpoint: u32,
     pub arrived: Time,
+    /// When it was sent.
+    pub sent: Time,
     /// The bucket of `arrived` in every series.
     bucket: usize,
 }
@@ -111,7 +113,7 @@ impl Observe {
             } else {
                 0
             },
-            windows: Windows::default(),
+            windows: Windows::new(plan),
             incidents: Incidents::default(),
             result: RunResult {
                 measured_nanos: (plan.duration - warmup).0,
@@ -127,9 +129,9 @@ impl Observe {
         }
     }
 
-    /// To be called before the run, once it is known when faults occur.
-    pub fn watch_windows(&mut self, plan: &Plan, occurrences: &[Occurrence]) {
-        self.windows = Windows::new(plan, occurrences);
+    /// A fault of the plan begins or ends.
+    pub fn fault_turned(&mut self, fault: u32, on: bool, now: Time, plan: &Plan) {
+        self.windows.fault_turned(fault, on, now, plan);
     }
 
     /// Gives the result away, with what follows from what was recorded: the edge of a client is the client seen as a caller; a
@@ -184,11 +186,12 @@ impl Observe {
 
     /// The stay of an attempt that arrives at `arrived`.
     #[inline]
-    pub fn stay(&self, service: u32, endpoint: u32, arrived: Time) -> Stay {
+    pub fn stay(&self, service: u32, endpoint: u32, (sent, arrived): (Time, Time)) -> Stay {
         Stay {
             service,
             endpoint,
             arrived,
+            sent,
             bucket: self.grid.find(arrived),
         }
     }
@@ -363,7 +366,7 @@ impl Observe {
         if stay.arrived.0.wrapping_sub(self.window_start) < self.window_length {
             service.attempts += 1;
             sums.attempts += 1;
-            if let Some(window) = self.windows.at(stay.arrived) {
+            if let Some(window) = self.windows.at(stay.sent) {
                 window.services[stay.service as usize].attempts += 1;
             }
         }
@@ -380,7 +383,7 @@ impl Observe {
         service.queue_wait.record(wait);
         sums.served += 1;
         sums.queue_wait_nanos += u128::from(wait);
-        if let Some(window) = self.windows.at(stay.arrived) {
+        if let Some(window) = self.windows.at(stay.sent) {
             window.services[stay.service as usize].queue_wait.record(wait);
         }
     }
@@ -412,16 +415,11 @@ impl Observe {
 
     #[inline(never)]
     fn left_in_windows(&mut self, stay: Stay, now: Time, end: End) {
-        let (from, to) = self.clipped(stay.arrived, now);
-        let service = stay.service as usize;
-        self.windows.spread(from, to, |window, nanos| {
-            window.services[service].in_flight_nanos += u128::from(nanos);
-        });
         if !self.measured(stay.arrived) {
             return;
         }
-        if let Some(window) = self.windows.at(stay.arrived) {
-            let service = &mut window.services[service];
+        if let Some(window) = self.windows.at(stay.sent) {
+            let service = &mut window.services[stay.service as usize];
             match end.is_success() {
                 true => service.latency.record(now.since(stay.arrived).0),
                 false => end.count(&mut service.failures),

@@ -232,7 +232,7 @@ impl World<'_> {
         }
         let incoming: Incoming = self.tasks[task].incoming();
         self.count_work(task);
-        let stay = self.stay(endpoint, arrived);
+        let stay = self.stay(endpoint, incoming.sent, arrived);
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,

@@ -425,11 +425,11 @@ pub struct FaultPlan {
 pub enum WindowPlan {
     /// From one moment up to another.
     Between(Time, Time),
-    /// While any of these faults lasts.
+    /// While any of these faults is on.
     During(Vec<u32>),
     /// Until the first of these faults begins.
     Before(Vec<u32>),
-    /// From the end of the last of these faults on.
+    /// When one of these faults has ended and none is on.
     After(Vec<u32>),
 }
 

@@ -34,8 +34,8 @@ pub struct RunResult {
 pub const PILOT_BUCKETS: usize = 1000;
 
 /// What belongs to one window of the plan and to the measured window: the same figures, without values over time, and without what
-/// [`ServiceResult`] says of connections. Requests and calls belong to it by their start, attempts at a service by their arrival, work
-/// by the moment at which the attempt was sent.
+/// [`ServiceResult`] says of connections and of requests in flight. Requests and calls belong to it by their start, attempts at a
+/// service by the moment at which they were sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowResult {
     /// Nanoseconds of it that were measured.

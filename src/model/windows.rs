@@ -8,19 +8,21 @@ use crate::model::plan::{Plan, WindowPlan};
 use crate::model::result::{ClientResult, EdgeResult, ServiceResult, WindowResult};
 use crate::time::Time;
 
-/// One occurrence of a fault: which, from when, up to when.
-pub(crate) type Occurrence = (u32, Time, Time);
-
 /// No window.
 const NOBODY: u32 = u32::MAX;
 
-/// The windows of one run.
+/// The windows of one run. Those of faults become known as the run goes on, so nothing may be asked of the future.
 #[derive(Debug, Default)]
 pub(crate) struct Windows {
     /// Where a piece of time begins, and the class of pieces that it belongs to; ascending.
     pieces: Vec<(u64, u32)>,
     classes: Vec<Class>,
-    count: usize,
+    /// As in the plan.
+    windows: Vec<WindowPlan>,
+    /// The borders of those at fixed times, ascending.
+    fixed: Vec<u64>,
+    /// By fault: how often it is on, and how often it has ended.
+    faults: Vec<(u32, u32)>,
 }
 
 /// The pieces of time that belong to the same windows.
@@ -31,26 +33,64 @@ struct Class {
 }
 
 impl Windows {
-    /// The windows of `plan`, given when its faults occur.
-    pub fn new(plan: &Plan, occurrences: &[Occurrence]) -> Windows {
-        let end = plan.duration.0;
-        let spans: Vec<Vec<(u64, u64)>> = plan.windows.iter().map(|window| spans_of(window, occurrences, end)).collect();
-        let mut borders: Vec<u64> = spans.iter().flatten().flat_map(|&(from, to)| [from, to]).collect();
-        borders.sort_unstable();
-        borders.dedup();
+    /// The windows of `plan` before any of its faults has begun.
+    pub fn new(plan: &Plan) -> Windows {
+        let mut fixed = Vec::new();
+        for window in &plan.windows {
+            if let WindowPlan::Between(from, to) = window {
+                fixed.extend([from.0, to.0]);
+            }
+        }
+        fixed.sort_unstable();
+        fixed.dedup();
         let mut windows = Windows {
-            count: plan.windows.len(),
+            windows: plan.windows.clone(),
+            faults: vec![(0, 0); plan.faults.len()],
+            fixed,
             ..Windows::default()
         };
-        for at in borders {
-            let members = (0..).zip(&spans).filter(|(_, spans)| {
-                let next = spans.partition_point(|&(from, _)| from <= at);
-                next > 0 && at < spans[next - 1].1
-            });
-            let class = windows.class_of(members.map(|(window, _)| window).collect(), plan);
-            windows.pieces.push((at, class));
+        if !windows.windows.is_empty() {
+            windows.cut_from(0, plan);
         }
         windows
+    }
+
+    /// A fault begins or ends. What happens at this very instant still counts as before it.
+    pub fn fault_turned(&mut self, fault: u32, on: bool, now: Time, plan: &Plan) {
+        let (active, ended) = &mut self.faults[fault as usize];
+        match on {
+            true => *active += 1,
+            false => {
+                *active -= 1;
+                *ended += 1;
+            }
+        }
+        if !self.is_empty() {
+            self.cut_from(now.0 + 1, plan);
+        }
+    }
+
+    /// Cuts time from `at` on as it will be if no fault begins or ends any more.
+    fn cut_from(&mut self, at: u64, plan: &Plan) {
+        self.pieces.retain(|&(from, _)| from < at);
+        let later = self.fixed.partition_point(|&border| border <= at);
+        for begin in [at].into_iter().chain(self.fixed[later..].to_vec()) {
+            let members = (0..).zip(&self.windows).filter(|(_, window)| self.holds(window, begin));
+            let class = self.class_of(members.map(|(number, _)| number).collect(), plan);
+            self.pieces.push((begin, class));
+        }
+    }
+
+    /// Whether a window holds the piece of time that begins at `begin`, the faults being as they are.
+    fn holds(&self, window: &WindowPlan, begin: u64) -> bool {
+        let is_on = |faults: &[u32]| faults.iter().any(|&fault| self.faults[fault as usize].0 > 0);
+        let has_ended = |faults: &[u32]| faults.iter().any(|&fault| self.faults[fault as usize].1 > 0);
+        match window {
+            WindowPlan::Between(from, to) => (from.0..to.0).contains(&begin),
+            WindowPlan::During(faults) => is_on(faults),
+            WindowPlan::Before(faults) => !is_on(faults) && !has_ended(faults),
+            WindowPlan::After(faults) => !is_on(faults) && has_ended(faults),
+        }
     }
 
     fn class_of(&mut self, windows: Vec<u32>, plan: &Plan) -> u32 {
@@ -106,7 +146,7 @@ impl Windows {
     /// The sums of each window; `from..to` is what was measured.
     pub fn finish(mut self, plan: &Plan, from: Time, to: Time) -> Vec<WindowResult> {
         self.spread(from, to, |sums, nanos| sums.measured_nanos += nanos);
-        let mut results: Vec<WindowResult> = (0..self.count).map(|_| empty(plan)).collect();
+        let mut results: Vec<WindowResult> = (0..self.windows.len()).map(|_| empty(plan)).collect();
         for class in &self.classes {
             for &window in &class.windows {
                 results[window as usize].merge(&class.sums);
@@ -146,57 +186,30 @@ fn empty(plan: &Plan) -> WindowResult {
     }
 }
 
-/// The spans of a window, ascending, none of them touching another.
-fn spans_of(window: &WindowPlan, occurrences: &[Occurrence], end: u64) -> Vec<(u64, u64)> {
-    let of = |faults: &[u32]| {
-        let spans = occurrences.iter().filter(|(fault, ..)| faults.contains(fault));
-        let mut spans: Vec<(u64, u64)> = spans.map(|&(_, from, to)| (from.0, to.0.min(end))).collect();
-        spans.sort_unstable();
-        spans
-    };
-    let mut spans = match window {
-        WindowPlan::Between(from, to) => vec![(from.0, to.0.min(end))],
-        WindowPlan::During(faults) => of(faults),
-        WindowPlan::Before(faults) => of(faults).first().map(|first| vec![(0, first.0)]).unwrap_or_default(),
-        WindowPlan::After(faults) => {
-            let last = of(faults).iter().map(|span| span.1).max();
-            last.map(|last| vec![(last, end)]).unwrap_or_default()
-        }
-    };
-    spans.retain(|(from, to)| from < to);
-    let mut merged: Vec<(u64, u64)> = Vec::with_capacity(spans.len());
-    for (from, to) in spans {
-        match merged.last_mut() {
-            Some(last) if from <= last.1 => last.1 = last.1.max(to),
-            _ => merged.push((from, to)),
-        }
-    }
-    merged
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn spans(window: WindowPlan) -> Vec<(u64, u64)> {
-        let occurrences = [
-            (0, Time(10), Time(20)),
-            (1, Time(15), Time(30)),
-            (0, Time(50), Time(u64::MAX)),
-            (2, Time(40), Time(40)),
-        ];
-        spans_of(&window, &occurrences, 100)
-    }
-
     #[test]
-    fn windows_follow_their_faults() {
-        assert_eq!(spans(WindowPlan::During(vec![0])), [(10, 20), (50, 100)]);
-        assert_eq!(spans(WindowPlan::During(vec![0, 1])), [(10, 30), (50, 100)]);
-        assert_eq!(spans(WindowPlan::Before(vec![1])), [(0, 15)]);
-        assert_eq!(spans(WindowPlan::After(vec![1])), [(30, 100)]);
-        // The last of the first fault lasts to the end, and the third is over as soon as it begins.
-        assert_eq!(spans(WindowPlan::After(vec![0])), []);
-        assert_eq!(spans(WindowPlan::During(vec![2])), []);
-        assert_eq!(spans(WindowPlan::Between(Time(90), Time(200))), [(90, 100)]);
+    fn windows_follow_the_faults() {
+        let windows = |faults: Vec<(u32, u32)>| Windows {
+            faults,
+            ..Windows::default()
+        };
+        let held = |windows: &Windows| {
+            [
+                WindowPlan::Before(vec![0, 1]),
+                WindowPlan::During(vec![0, 1]),
+                WindowPlan::After(vec![0, 1]),
+            ]
+            .map(|window| windows.holds(&window, 7))
+        };
+        assert_eq!(held(&windows(vec![(0, 0), (0, 0), (1, 1)])), [true, false, false]);
+        assert_eq!(held(&windows(vec![(0, 0), (2, 0), (0, 0)])), [false, true, false]);
+        assert_eq!(held(&windows(vec![(0, 1), (1, 0), (0, 0)])), [false, true, false]);
+        assert_eq!(held(&windows(vec![(0, 1), (0, 2), (0, 0)])), [false, false, true]);
+        let none = windows(Vec::new());
+        let between = WindowPlan::Between(Time(5), Time(9));
+        assert_eq!([4, 5, 8, 9].map(|at| none.holds(&between, at)), [false, true, true, false]);
     }
 }

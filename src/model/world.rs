@@ -383,8 +383,6 @@ pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     let mut world = World::new(plan, options);
     let mut agenda = Agenda::default();
     world.start_faults(&mut agenda);
-    let occurrences = world.occurrences();
-    world.observe.watch_windows(plan, &occurrences);
     world.start_watching(&mut agenda);
     world.start_clients(&mut agenda);
     let mut digest = Digest::default();

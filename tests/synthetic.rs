@@ -57,6 +57,7 @@ pub fn scenario(variants: &[Behaviour], endpoints: u32, replications: u32) -> Sc
             until: Time(FAULT.1 * 1_000_000_000),
             label: "crash zone b".to_string(),
         }],
+        windows: Vec::new(),
     });
     Scenario {
         name: "zone-outage".to_string(),

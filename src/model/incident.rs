@@ -200,12 +200,14 @@ impl Incidents {
                 (requests + base.requests, failures + base.failures)
             });
             let failures = failures.saturating_sub(incident.met_in_flight);
+            result.has_base = requests > 0;
             if requests > 0 {
                 let expected = u128::from(failures) * u128::from(result.requests) * 1_000_000 / u128::from(requests);
                 result.failures_expected_micros = expected as u64;
             }
             result.failures += incident.met_in_flight;
-            if result.ended < plan.duration.0 && requests > 0 {
+            result.lasts_to_the_end = result.ended >= plan.duration.0;
+            if !result.lasts_to_the_end && requests > 0 {
                 result.recover = series.recovery(&base, result.ended);
             }
         }
@@ -328,6 +330,7 @@ impl World<'_> {
         incidents.all.push(Incident {
             result: IncidentResult {
                 fault,
+                struck: targets.len() as u32,
                 began: now.0,
                 ended: plan.duration.0,
                 ..IncidentResult::default()

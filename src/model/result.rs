@@ -66,6 +66,10 @@ impl WindowResult {
 pub struct IncidentResult {
     /// The fault in the plan.
     pub fault: u32,
+    /// How many endpoints it struck.
+    pub struck: u32,
+    /// Whether there were requests before it that tell how clients fare without it.
+    pub has_base: bool,
     /// When it began.
     pub began: u64,
     /// When it ended, at most the plan's duration.
@@ -82,6 +86,8 @@ pub struct IncidentResult {
     pub shift: Option<u64>,
     /// From the end until every client was as well off as before; `None`: not within the run, or the fault lasts to its end.
     pub recover: Option<u64>,
+    /// Whether it lasts as long as requests are sent.
+    pub lasts_to_the_end: bool,
     /// Requests that were meant to be sent while it lasted.
     pub requests: u64,
     /// Of those, failed; and failed ones that it met in flight.

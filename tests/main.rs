@@ -5,6 +5,7 @@ mod conformance;
 mod connections;
 mod determinism;
 mod fidelity;
+mod measures;
 mod policy;
 mod readme;
 mod report;

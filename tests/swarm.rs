@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use meshsim::model::plan::*;
+use meshsim::model::result::WindowResult;
 use meshsim::model::{Elision, RunOptions, RunResult, run, run_audited};
 use meshsim::policy::balancer;
 use meshsim::policy::connection_pool::{self, Protocol};
@@ -99,6 +100,7 @@ impl Builder {
             clusters: vec![],
             clients: vec![],
             faults: vec![],
+            windows: vec![],
         };
         Builder { dice, plan }
     }
@@ -124,6 +126,18 @@ impl Builder {
             for _ in 0..1 + self.dice.below(3) {
                 self.fault();
             }
+        }
+        let faults: Vec<u32> = (0..self.plan.faults.len() as u32).collect();
+        self.plan.windows = vec![
+            WindowPlan::Between(Time(0), Time(400_000_000)),
+            WindowPlan::Between(Time(100_000_000), Time(233_333_333)),
+        ];
+        if !faults.is_empty() {
+            self.plan.windows.extend([
+                WindowPlan::Before(faults.clone()),
+                WindowPlan::During(faults.clone()),
+                WindowPlan::After(faults),
+            ]);
         }
         self.plan
     }
@@ -255,6 +269,7 @@ impl Builder {
                 KeyPlan::None
             },
             caller_zones: (0..1 + dice.below(3)).map(|caller| caller % zones).collect(),
+            objective: 0.999,
         });
     }
 
@@ -346,8 +361,34 @@ fn options(seed: u64, elision: Elision) -> RunOptions {
     }
 }
 
+/// A window over the whole run holds what the run holds; each other one no more than that.
+fn check_windows(result: &RunResult) {
+    let whole = &result.windows[0];
+    assert_eq!(whole.measured_nanos, result.measured_nanos);
+    for (client, all) in whole.clients.iter().zip(&result.clients) {
+        assert_eq!(
+            (client.requests, client.attempts, &client.failures),
+            (all.requests, all.attempts, &all.failures)
+        );
+        assert!(client.latency == all.latency && client.failed_latency == all.failed_latency);
+    }
+    assert_eq!(whole.edges, result.edges);
+    for (service, all) in whole.services.iter().zip(&result.services) {
+        assert!(service.latency == all.latency && service.queue_wait == all.queue_wait);
+        assert_eq!((service.attempts, service.waited), (all.attempts, all.waited));
+        assert_eq!((service.work_nanos, service.wasted_nanos), (all.work_nanos, all.wasted_nanos));
+        assert!(service.wasted_nanos <= service.work_nanos, "more is wasted than done");
+    }
+    for window in &result.windows[1..] {
+        assert!(window.measured_nanos <= whole.measured_nanos);
+        let requests = |window: &WindowResult| window.clients.iter().map(|client| client.requests).sum::<u64>();
+        assert!(requests(window) <= requests(whole));
+    }
+}
+
 /// What must hold of any result.
 fn check(plan: &Plan, result: &RunResult) {
+    check_windows(result);
     for (client, result) in result.clients.iter().enumerate() {
         assert_eq!(
             result.requests,

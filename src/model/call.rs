@@ -65,6 +65,21 @@ impl End {
         matches!(self, End::Answer(Answer::Status(status)) if status < 400)
     }
 
+    /// Who ended a failure: an index in [`crate::model::result::ANSWERERS`].
+    pub fn answerer(self) -> usize {
+        match self {
+            End::Answer(Answer::Status(_)) => 0,
+            End::Refused(Refusal::Overflow) => 1,
+            End::Refused(Refusal::NoEndpoint) => 2,
+            End::Refused(Refusal::CircuitOpen) => 3,
+            End::Refused(Refusal::Throttled) => 4,
+            End::Answer(Answer::Timeout | Answer::PerTryTimeout) => 5,
+            End::Answer(Answer::Reset) => 6,
+            End::Answer(Answer::ConnectFailure) => 7,
+            End::Answer(Answer::Cancelled) => 8,
+        }
+    }
+
     /// Counts a failure under its cause.
     pub fn count(self, failures: &mut Failures) {
         match self {
@@ -135,6 +150,9 @@ impl World<'_> {
         if let Err(refusal) = self.pick(call, now, agenda) {
             return self.complete(call, End::Refused(refusal), now, agenda);
         }
+        if self.observe.incidents.any_open() {
+            self.sent_in_incident(call, now);
+        }
         self.timers.start(self.sites[site as usize].attempt_list, call, now, agenda);
         self.send_request(call, now, agenda);
     }
@@ -175,6 +193,7 @@ impl World<'_> {
             load: self.load_report(call, answer),
         };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
+            self.count_waste_of(call);
             self.cancel_task(call, now, agenda);
         }
         let verdict = self.report(call, &outcome, now, agenda);

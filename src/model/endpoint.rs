@@ -16,6 +16,8 @@ use crate::time::{Duration, Time};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming {
     pub id: Key,
+    /// When it was sent.
+    pub sent: Time,
     pub call: u32,
     pub generation: u32,
     pub endpoint: u32,
@@ -154,16 +156,16 @@ impl World<'_> {
     }
 
     #[inline]
-    pub(super) fn stay(&self, endpoint: u32, arrived: Time) -> Stay {
+    pub(super) fn stay(&self, endpoint: u32, sent: Time, arrived: Time) -> Stay {
         self.observe
-            .stay(self.endpoints[endpoint as usize].service, endpoint, arrived)
+            .stay(self.endpoints[endpoint as usize].service, endpoint, (sent, arrived))
     }
 
     /// Gives an arriving task a slot, a place in the queue, or a refusal.
     fn admit(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let incoming = self.tasks[task].incoming();
         let plan = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize];
-        let stay = self.stay(incoming.endpoint, now);
+        let stay = self.stay(incoming.endpoint, incoming.sent, now);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         let row = &mut self.tasks[task];
@@ -210,8 +212,10 @@ impl World<'_> {
 
     /// A task's first service begins.
     fn start_service(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { endpoint, arrived, .. } = self.tasks[task];
-        let stay = self.stay(endpoint, arrived);
+        let Task {
+            endpoint, sent, arrived, ..
+        } = self.tasks[task];
+        let stay = self.stay(endpoint, sent, arrived);
         self.observe
             .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, now);
         self.meter_started(task, now);
@@ -327,7 +331,7 @@ impl World<'_> {
             return;
         }
         let incoming = row.incoming();
-        let stay = self.stay(row.endpoint, row.arrived);
+        let stay = self.stay(row.endpoint, row.sent, row.arrived);
         self.leave_queue(task, now);
         self.turn_away(&incoming, stay, 503, now, agenda);
     }
@@ -363,7 +367,8 @@ impl World<'_> {
             let row = self.tasks[task];
             let gone = row.state.is_under_way() || row.state == TaskState::Abandoned;
             if row.endpoint != NIL && !gone && row.join == NIL {
-                let stay = self.stay(row.endpoint, row.arrived);
+                self.count_work(task);
+                let stay = self.stay(row.endpoint, row.sent, row.arrived);
                 let end = End::Answer(Answer::Cancelled);
                 self.observe
                     .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, horizon, end);

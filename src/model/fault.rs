@@ -40,6 +40,7 @@ impl World<'_> {
     pub(super) fn fault_begins(&mut self, fault: u32, now: Time, agenda: &mut Agenda<Event>) {
         let plan = &self.plan.faults[fault as usize];
         self.fault_active[fault as usize] = true;
+        self.incident_begins(fault, now);
         if plan.lasts != Duration::MAX {
             agenda.at(now + plan.lasts, Event::FaultEnds { fault });
         }
@@ -49,6 +50,7 @@ impl World<'_> {
     /// The event of a fault that ends.
     pub(super) fn fault_ends(&mut self, fault: u32, now: Time, agenda: &mut Agenda<Event>) {
         self.fault_active[fault as usize] = false;
+        self.incident_ends(fault, now);
         self.apply(fault, now, agenda);
     }
 

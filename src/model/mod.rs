@@ -9,6 +9,7 @@ mod discovery;
 mod endpoint;
 mod event;
 mod fault;
+mod incident;
 mod key;
 mod load;
 mod network;
@@ -23,6 +24,7 @@ mod task;
 mod timers;
 mod visit;
 mod watch;
+mod windows;
 mod world;
 
 pub use plan::Plan;

@@ -94,6 +94,7 @@ impl World<'_> {
         let link = caller.zone * self.plan.network.zones + self.endpoints[endpoint as usize].zone;
         let incoming = Incoming {
             id: row.id.with(u64::from(row.attempts)),
+            sent: row.sent,
             call,
             generation: row.generation,
             endpoint,

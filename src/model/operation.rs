@@ -101,12 +101,15 @@ impl World<'_> {
         row.status = segment.status;
         row.state = TaskState::Working;
         if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
+            let row = &mut self.tasks[task];
+            row.worked = row.worked + Duration::from_nanos_f64(segment.work * self.endpoints[endpoint as usize].slowdown);
             return self.share_work(task, segment.work, now, agenda);
         }
         let work = Duration::from_nanos_f64(segment.work * self.endpoints[endpoint as usize].slowdown);
         let could_settle = self.services_of(endpoint).could_settle_visits;
         let row = &mut self.tasks[task];
         row.work_end = now + work;
+        row.worked = row.worked + work;
         if could_settle {
             agenda.at_reserved(now + work, row.wake, Event::WorkDone { task });
         } else {
@@ -196,6 +199,7 @@ impl World<'_> {
                 waits_for: NIL,
                 holds_slot: false,
                 status: 0,
+                worked: Duration::ZERO,
                 state: TaskState::Requeued,
                 ..self.tasks[task]
             };
@@ -227,7 +231,8 @@ impl World<'_> {
             return self.branch_ended(join, status, now, agenda);
         }
         let incoming: Incoming = self.tasks[task].incoming();
-        let stay = self.stay(endpoint, arrived);
+        self.count_work(task);
+        let stay = self.stay(endpoint, incoming.sent, arrived);
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,
@@ -261,6 +266,8 @@ impl World<'_> {
         let mut branch = first;
         while branch != NIL {
             let sibling = self.tasks[branch].sibling;
+            let worked = self.tasks[branch].worked;
+            self.tasks[task].worked = self.tasks[task].worked + worked;
             self.free_task(branch);
             branch = sibling;
         }
@@ -309,8 +316,10 @@ impl World<'_> {
             let at = endpoints
                 .binary_search(&row.endpoint)
                 .expect("only tasks at these endpoints were taken");
-            let left = Duration::from_nanos_f64(row.work_end.since(now).0 as f64 * ratios[at].1);
+            let old = row.work_end.since(now);
+            let left = Duration::from_nanos_f64(old.0 as f64 * ratios[at].1);
             row.work_end = now + left;
+            row.worked = Duration(row.worked.0 - old.0 + left.0);
             row.wake = agenda.at(row.work_end, Event::WorkDone { task });
         }
     }

@@ -46,6 +46,8 @@ pub struct Plan {
     pub clients: Vec<ClientPlan>,
     /// The faults, in the order of the file.
     pub faults: Vec<FaultPlan>,
+    /// Spans of time that are measured by themselves.
+    pub windows: Vec<WindowPlan>,
 }
 
 impl Plan {
@@ -361,6 +363,8 @@ pub struct ClientPlan {
     pub keys: KeyPlan,
     /// The zone of each caller; at least one.
     pub caller_zones: Vec<u32>,
+    /// The share of its requests that is to succeed: its error budget is the rest.
+    pub objective: f64,
 }
 
 /// When a client sends.
@@ -414,6 +418,19 @@ pub struct FaultPlan {
     pub target: TargetPlan,
     /// What it does.
     pub kind: FaultKind,
+}
+
+/// A span of time, or several, that is measured by itself. Faults are indices in [`Plan::faults`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WindowPlan {
+    /// From one moment up to another.
+    Between(Time, Time),
+    /// While any of these faults is on.
+    During(Vec<u32>),
+    /// Until the first of these faults begins.
+    Before(Vec<u32>),
+    /// When one of these faults has ended and none is on.
+    After(Vec<u32>),
 }
 
 /// Whom a fault strikes.

@@ -132,6 +132,19 @@ impl World<'_> {
         self.after_work(job.task, now, agenda);
     }
 
+    /// Of the time that a task's work takes where it has a core of its own, what is left.
+    pub(super) fn shared_work_left(&self, task: u32, now: Time) -> Duration {
+        let endpoint = self.tasks[task].endpoint;
+        let cores = self.plan.services[self.endpoints[endpoint as usize].service as usize].cores;
+        let slowdown = self.endpoints[endpoint as usize].slowdown;
+        let shared = &self.shared[endpoint as usize];
+        let Some(job) = shared.jobs.iter().find(|job| job.task == task) else {
+            return Duration::ZERO;
+        };
+        let clock = shared.clock + now.since(shared.clock_at).0 as f64 * shared.share(cores, slowdown);
+        Duration::from_nanos_f64((job.tag - clock).max(0.0) * slowdown)
+    }
+
     /// Takes a task's job out.
     pub(super) fn stop_shared_work(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let endpoint = self.tasks[task].endpoint;

@@ -4,7 +4,7 @@ use crate::engine::Sequence;
 use crate::model::endpoint::Incoming;
 use crate::model::world::NIL;
 use crate::random::Key;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 
 /// An attempt at its endpoint (or on the way to it), or a branch of one.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,10 @@ pub(crate) struct Task {
     pub wake: Sequence,
     /// When its work will be done, while it works.
     pub work_end: Time,
+    /// When the attempt was sent.
+    pub sent: Time,
+    /// The time that its work has taken so far, that in progress taken whole.
+    pub worked: Duration,
     /// The call that waits for it, if it is still of this generation.
     pub call: u32,
     /// See [`Task::call`].
@@ -84,6 +88,8 @@ impl Task {
             arrived: Time::ZERO,
             wake: Sequence::NONE,
             work_end: Time::ZERO,
+            sent: incoming.sent,
+            worked: Duration::ZERO,
             call: incoming.call,
             generation: incoming.generation,
             endpoint: incoming.endpoint,
@@ -104,6 +110,7 @@ impl Task {
     pub fn incoming(&self) -> Incoming {
         Incoming {
             id: self.id,
+            sent: self.sent,
             call: self.call,
             generation: self.generation,
             endpoint: self.endpoint,

@@ -415,6 +415,7 @@ impl World<'_> {
     fn finish(mut self, digest: u64, events: u64) -> RunResult {
         self.count_unfinished();
         self.count_left_over();
+        self.count_beliefs();
         let simulated = self.last_completion.max(Time::ZERO + self.plan.duration);
         let sums = self.endpoints.iter().map(|endpoint| endpoint.sums);
         let mut result = self.observe.finish(self.plan, sums, digest, events, simulated);

@@ -105,6 +105,12 @@ impl Cluster {
         watch.map_or_else(|| self.health(endpoint), |watch| watch.discovered(endpoint))
     }
 
+    /// Whether this caller sends calls to endpoints whatever their health, because too few are well; where endpoints fall into subsets,
+    /// whether it would without a subset.
+    pub fn is_in_panic(&self) -> bool {
+        self.view.candidates().is_in_panic()
+    }
+
     /// The number of a demand, for [`CallInfo::metadata_match`]; the same for an equal one, and 0 where there are no subsets.
     pub fn demand(&mut self, demand: &MetadataMatch) -> MatchId {
         let Some(groups) = self.view.offered(demand) else {

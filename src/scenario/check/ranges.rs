@@ -178,6 +178,12 @@ pub(super) fn clients(document: &Document, _: &Index<'_>, diagnostics: &mut Diag
         distribution(&client.request_size, Unit::Size, diagnostics);
         distribution(&client.response_size, Unit::Size, diagnostics);
         arrivals(&client.arrivals, diagnostics);
+        let slo = given(&client.slo).and_then(|(slo, _)| given(&slo.availability));
+        if let Some((share, span)) = slo
+            && share.value() >= 1.0
+        {
+            diagnostics.out_of_range(span, "availability", "below 100%, or there is no error budget");
+        }
         if let Some((key, span)) = given(&client.key) {
             keys(key, span, diagnostics);
         }

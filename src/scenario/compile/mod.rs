@@ -114,6 +114,7 @@ fn empty_plan(document: &Document, duration: Duration) -> Plan {
         clusters: Vec::new(),
         clients: Vec::new(),
         faults: Vec::new(),
+        windows: Vec::new(),
     }
 }
 

@@ -230,9 +230,6 @@ impl World<'_> {
         }
         self.load[incoming.endpoint as usize] += 1;
         self.meter_arrived(task, now);
-        if self.stations[incoming.endpoint as usize].is_altered {
-            self.warm_up(incoming.endpoint);
-        }
         if self.stations[incoming.endpoint as usize].busy < plan.concurrency {
             self.take_slot(task, now);
             self.start_service(task, now, agenda);
@@ -241,6 +238,9 @@ impl World<'_> {
             if plan.queue_timeout != Duration::MAX {
                 self.tasks[task].wake = agenda.at(now + plan.queue_timeout, Event::QueueTimeout { task });
             }
+        }
+        if self.stations[incoming.endpoint as usize].is_altered {
+            self.warm_up(incoming.endpoint);
         }
         // Last, since it may take the endpoint with all that is there.
         if self.stations[incoming.endpoint as usize].leak != NIL {

@@ -4,6 +4,7 @@ mod cli;
 mod conformance;
 mod connections;
 mod determinism;
+mod faults;
 mod fidelity;
 mod measures;
 mod policy;

@@ -268,6 +268,7 @@ fn assemble(plan: &Plan, client: ClientResult, loads: &[u64]) -> RunResult {
         latency: client.latency.clone(),
     };
     RunResult {
+        fault_windows: Vec::new(),
         digest: client.latency.sum() as u64,
         events_total: client.requests * 7,
         simulated_nanos: plan.duration.0,

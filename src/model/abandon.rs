@@ -26,8 +26,11 @@ impl World<'_> {
         if incoming.endpoint == NIL || incoming.call != call || incoming.generation != row.generation {
             return;
         }
-        let latency = self.cancel_latency(&incoming);
-        let cancel = self.cancels.insert((task, incoming.id));
+        let Some(latency) = self.cancel_latency(&incoming) else {
+            return;
+        };
+        let cluster = self.calls[call].cluster;
+        let cancel = self.cancels.insert((task, incoming.id, cluster));
         agenda.at(now + latency, Event::CancelDelivered { cancel });
     }
 
@@ -105,10 +108,10 @@ impl World<'_> {
 
     /// The event of a cancellation that reaches its endpoint.
     pub(super) fn cancel_delivered(&mut self, cancel: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let (task, id) = self.cancels[cancel];
+        let (task, id, caller) = self.cancels[cancel];
         self.cancels.release(cancel);
         let row = &self.tasks[task];
-        if row.endpoint == NIL || row.id != id || row.join != NIL {
+        if row.endpoint == NIL || row.id != id || row.join != NIL || self.is_cut(caller, row.endpoint, true) {
             return;
         }
         let stop = self.services_of(row.endpoint).on_cancel == OnCancel::Stop;
@@ -160,7 +163,7 @@ impl World<'_> {
                 }
                 self.joins.release(waits_for);
             }
-            TaskState::Working => self.stop_work(task, now, agenda),
+            TaskState::Working | TaskState::Held => self.stop_work(task, now, agenda),
             TaskState::Requeued => {
                 self.stations[endpoint as usize].queued -= 1;
                 self.tasks[task].state = TaskState::Abandoned;
@@ -195,6 +198,9 @@ impl World<'_> {
             self.lose_shared_work(endpoint, now);
             self.endpoints[endpoint as usize].incarnation += 1;
             self.lose_connections(endpoint, now);
+            if self.stations[endpoint as usize].throttle != NIL {
+                self.runs_on(endpoint, 0, now, agenda);
+            }
             let row = &mut self.stations[endpoint as usize];
             row.busy = 0;
             row.queued = 0;
@@ -209,7 +215,7 @@ impl World<'_> {
             (row.endpoint, row.arrived, row.id.0)
         });
         for task in there {
-            let tell = self.endpoints[self.tasks[task].endpoint as usize].condition == Condition::Refusing;
+            let tell = self.endpoints[self.tasks[task].endpoint as usize].condition != Condition::Hanging;
             self.lose(task, tell, now, agenda);
         }
     }

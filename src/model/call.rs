@@ -38,7 +38,7 @@ pub(crate) struct Call {
     pub parent: u32,
     /// Attempts so far.
     pub attempts: u16,
-    /// The status that is on its way, or one of [`CONNECT_FAILURE`], [`RESET`].
+    /// The status that is on its way, or one of [`CONNECT_FAILURE`], [`RESET`]; before the first attempt 0 or [`DELAYED`].
     pub status: u16,
 }
 
@@ -48,6 +48,8 @@ const _: () = assert!(size_of::<Call>() == 64);
 pub(crate) const CONNECT_FAILURE: u16 = 1;
 /// In [`Call::status`]: the connection broke.
 pub(crate) const RESET: u16 = 2;
+/// In [`Call::status`]: a fault has held the call up before its first attempt.
+pub(crate) const DELAYED: u16 = 3;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +138,9 @@ impl World<'_> {
 
     /// Sends the next attempt of a call.
     pub(super) fn start_attempt(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
+        if self.is_injected(call, now, agenda) {
+            return;
+        }
         let row = &mut self.calls[call];
         row.attempts += 1;
         row.sent = now;
@@ -161,7 +166,7 @@ impl World<'_> {
     #[inline]
     pub(super) fn response_delivered(&mut self, call: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.calls[call];
-        if row.wake != sequence {
+        if row.wake != sequence || self.is_cut(row.cluster, self.endpoint_of(row), false) {
             return;
         }
         let answer = match row.status {
@@ -170,6 +175,12 @@ impl World<'_> {
             status => Answer::Status(status),
         };
         self.finish_attempt(call, answer, now, agenda);
+    }
+
+    /// Where the present attempt of a call went, in the plan's table.
+    #[inline]
+    pub(super) fn endpoint_of(&self, call: &Call) -> u32 {
+        self.callers[call.cluster as usize].first_endpoint + call.endpoint
     }
 
     /// A timer of a call has run out.

@@ -48,6 +48,9 @@ pub(crate) struct Caller {
     pub endpoint_count: u32,
     /// The upstream.
     pub service: u32,
+    /// Its cluster in the plan, and which of the owner's callers it is.
+    pub plan: u32,
+    pub instance: u32,
 }
 
 /// Who keeps the connections.
@@ -129,6 +132,8 @@ impl World<'_> {
             first_endpoint: service.first_endpoint,
             endpoint_count: service.endpoint_count,
             service: plan.service,
+            plan: cluster_plan,
+            instance: caller,
         });
         self.cluster_of[slot as usize] = index;
         self.beliefs_changed(index, now);

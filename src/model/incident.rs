@@ -34,6 +34,8 @@ pub(crate) struct Incidents {
 #[derive(Debug)]
 struct Incident {
     result: IncidentResult,
+    /// Which part of the fault it is.
+    strand: u32,
     is_open: bool,
     /// Failed requests that it met in flight.
     met_in_flight: u64,
@@ -310,8 +312,8 @@ impl Stretch {
 }
 
 impl World<'_> {
-    /// A fault begins.
-    pub(super) fn incident_begins(&mut self, fault: u32, now: Time) {
+    /// A fault begins, or the part of it that strikes these endpoints (in ascending order).
+    pub(super) fn incident_begins(&mut self, (fault, strand): (u32, u32), targets: Vec<u32>, now: Time) {
         let plan = self.plan;
         self.observe.fault_turned(fault, true, now, plan);
         let left = plan.duration.0.saturating_sub(now.0);
@@ -319,7 +321,6 @@ impl World<'_> {
         if left == 0 || incidents.all.len() >= INCIDENTS_MAX {
             return;
         }
-        let targets = self.fault_targets[fault as usize].clone();
         let mut services: Vec<u32> = targets
             .iter()
             .map(|&target| plan.endpoints[target as usize].service)
@@ -335,6 +336,7 @@ impl World<'_> {
                 ended: plan.duration.0,
                 ..IncidentResult::default()
             },
+            strand,
             is_open: true,
             met_in_flight: 0,
             buckets: vec![
@@ -352,13 +354,13 @@ impl World<'_> {
         });
     }
 
-    /// A fault ends.
-    pub(super) fn incident_ends(&mut self, fault: u32, now: Time) {
+    /// A fault ends, or a part of it.
+    pub(super) fn incident_ends(&mut self, (fault, strand): (u32, u32), now: Time) {
         let end = now.min(Time::ZERO + self.plan.duration);
         self.observe.fault_turned(fault, false, now, self.plan);
         let incidents = &mut self.observe.incidents;
         for incident in &mut incidents.all {
-            if incident.is_open && incident.result.fault == fault {
+            if incident.is_open && incident.strand == strand {
                 incident.close(end);
                 incidents.open -= 1;
             }

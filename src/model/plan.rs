@@ -2,12 +2,19 @@
 //!
 //! `scenario/compile.rs` makes it; below that point a scenario cannot be wrong, so the model asserts and does not report.
 
+mod fault;
+
 use std::sync::Arc;
+
+pub use fault::{
+    ColdStartPlan, CrashMode, FaultKind, FaultPlan, InjectPlan, LeakPlan, LinkEffect, LinkFaultPlan, Outage, PartyPlan,
+    RepeatPlan, TargetPlan, UnitPlan,
+};
 
 pub use crate::policy::connection_pool::Protocol;
 use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, connection_pool};
 use crate::random::{Arrival, Distribution};
-use crate::time::{Duration, Time};
+use crate::time::Duration;
 
 /// The whole scenario of one variant. Immutable, shared by all cells.
 #[derive(Clone, Debug)]
@@ -407,19 +414,6 @@ pub enum KeyPlan {
     },
 }
 
-/// One fault.
-#[derive(Clone, Debug)]
-pub struct FaultPlan {
-    /// When it begins.
-    pub at: Time,
-    /// How long it lasts; [`Duration::MAX`]: to the end.
-    pub lasts: Duration,
-    /// Whom it strikes.
-    pub target: TargetPlan,
-    /// What it does.
-    pub kind: FaultKind,
-}
-
 /// A span of time, or several, that is measured by itself. Faults are indices in [`Plan::faults`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WindowPlan {
@@ -431,31 +425,4 @@ pub enum WindowPlan {
     Before(Vec<u32>),
     /// When one of these faults has ended and none is on.
     After(Vec<u32>),
-}
-
-/// Whom a fault strikes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TargetPlan {
-    /// These endpoints.
-    Endpoints(Vec<u32>),
-    /// So many of the endpoints of a service, drawn by the replication's seed.
-    Some {
-        /// The service.
-        service: u32,
-        /// How many of its endpoints.
-        count: u32,
-    },
-}
-
-/// What a fault does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum FaultKind {
-    /// The endpoints refuse connections and reset what is in flight.
-    CrashRefuse,
-    /// The endpoints take requests and never answer.
-    CrashHang,
-    /// Work takes this many times as long.
-    SlowFactor(f64),
-    /// Each piece of work takes this much longer: a distribution of [`Plan::distributions`].
-    SlowAdd(u32),
 }

@@ -1,6 +1,7 @@
 //! What one cell (a plan under one seed) leaves behind: counts, integrals and histograms, by index. No names, no time of day.
 
 use crate::measure::{Histogram, Series, SeriesHistogram};
+use crate::time::Time;
 
 /// The result of one cell.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +29,9 @@ pub struct RunResult {
     /// Root requests in the system: the time integral (request-nanoseconds) in each of [`PILOT_BUCKETS`] equal parts of
     /// `duration`. Filled only in a pilot run (warm-up `auto`).
     pub in_system: Vec<u128>,
+    /// When which fault of the plan was active, in the order of the begins: from, to (at most the run's `duration`). A random fault with
+    /// times by endpoint or zone has windows that overlap.
+    pub fault_windows: Vec<(u32, Time, Time)>,
 }
 
 /// Parts of a pilot run.

@@ -37,7 +37,7 @@ pub(crate) struct Task {
     pub next: u32,
     /// The next branch of the same join.
     pub sibling: u32,
-    /// The call or join that it waits for.
+    /// The call or join that it waits for; on the way the caller that has sent it (a row of `World::callers`), or `NIL` where there is no way.
     pub waits_for: u32,
     /// What it is doing.
     pub state: TaskState,
@@ -64,6 +64,8 @@ pub(crate) enum TaskState {
     Abandoned,
     /// It works.
     Working,
+    /// It would work, but its endpoint stands still.
+    Held,
     /// It waits for a call.
     Calling,
     /// It waits for its branches.

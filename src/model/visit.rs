@@ -14,7 +14,7 @@ use crate::model::endpoint::Incoming;
 use crate::model::event::Event;
 use crate::model::observe::Stay;
 use crate::model::plan::UNLIMITED;
-use crate::model::world::{NIL, ServiceState, World};
+use crate::model::world::{ServiceState, World};
 use crate::policy::Answer;
 use crate::time::{Duration, Time};
 
@@ -176,7 +176,7 @@ impl World<'_> {
     #[inline]
     pub(super) fn whole_work(&self, incoming: &Incoming) -> (Duration, u16) {
         let start = self.sites[incoming.site as usize].start;
-        let segment = self.segment(incoming.id, start, start, NIL);
+        let segment = self.segment(incoming.id, start, start, &[]);
         let slowdown = self.endpoints[incoming.endpoint as usize].slowdown;
         (
             Duration::from_nanos_f64(segment.work * slowdown),

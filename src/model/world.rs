@@ -9,12 +9,11 @@ use crate::model::caller::Caller;
 use crate::model::client::{Client, User};
 use crate::model::endpoint::{Endpoint, Station};
 use crate::model::event::Event;
+use crate::model::fault::{self, Faults};
 use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
-use crate::model::plan::{
-    Discipline, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
-};
+use crate::model::plan::{Discipline, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, Threading, UNLIMITED};
 use crate::model::probe::Probe;
 use crate::model::processor_sharing::Shared;
 use crate::model::result::RunResult;
@@ -106,7 +105,8 @@ pub(crate) struct World<'p> {
     pub(super) calls: Table<Call>,
     pub(super) tasks: Table<Task>,
     pub(super) joins: Table<Join>,
-    pub(super) cancels: Table<(u32, Key)>,
+    /// Cancellations on their way: the task, its attempt, and who gives up.
+    pub(super) cancels: Table<(u32, Key, u32)>,
     /// The task of each call's last attempt; kept only where cancellations reach endpoints.
     pub(super) task_of_call: Vec<u32>,
     remembers_tasks: bool,
@@ -128,8 +128,7 @@ pub(crate) struct World<'p> {
     pub(super) cluster_base: Vec<u32>,
     /// The row in `callers`; `NIL`: not made yet.
     pub(super) cluster_of: Vec<u32>,
-    pub(super) fault_targets: Vec<Vec<u32>>,
-    pub(super) fault_active: Vec<bool>,
+    pub(super) faults: Faults,
 }
 
 impl<'p> World<'p> {
@@ -187,8 +186,7 @@ impl<'p> World<'p> {
             tried: Vec::new(),
             cluster_base,
             cluster_of: vec![NIL; clusters as usize],
-            fault_targets: Vec::new(),
-            fault_active: Vec::new(),
+            faults: Faults::new(plan),
             plan,
         }
     }
@@ -306,13 +304,11 @@ fn service_state(
     }
 }
 
-/// Whether any fault can strike an endpoint of a service.
+/// Whether any fault can strike an endpoint of a service, or what goes to and from it.
 fn is_struck(plan: &Plan, index: u32, service: &ServicePlan) -> bool {
     let endpoints = service.first_endpoint..service.first_endpoint + service.endpoint_count;
-    plan.faults.iter().any(|fault| match &fault.target {
-        TargetPlan::Endpoints(targets) => targets.iter().any(|target| endpoints.contains(target)),
-        TargetPlan::Some { service, .. } => *service == index,
-    })
+    let mut faults = plan.faults.iter().filter(|fault| fault.strikes_endpoints());
+    faults.any(|fault| fault.target.can_strike(index, &endpoints)) || fault::link::can_touch(plan, index)
 }
 
 /// Of each operation, whether it makes no call. Its instructions end where the next operation's begin.
@@ -371,6 +367,9 @@ impl engine::World for World<'_> {
             Event::ProbeAnswered { probe } => self.probe_answered(probe, now),
             Event::FaultBegins { fault } => self.fault_begins(fault, now, agenda),
             Event::FaultEnds { fault } => self.fault_ends(fault, now, agenda),
+            Event::FaultTick { fault } => self.fault_tick(fault, sequence, now, agenda),
+            Event::ExtraArrival { extra } => self.extra_arrival(extra, sequence, now, agenda),
+            Event::DeadlinePasses { deadline } => self.deadline_passes(deadline, now, agenda),
             Event::PolicyTimer { caller } => self.policy_timer(caller, sequence, now, agenda),
         }
     }
@@ -418,7 +417,9 @@ impl World<'_> {
         self.count_beliefs();
         let simulated = self.last_completion.max(Time::ZERO + self.plan.duration);
         let sums = self.endpoints.iter().map(|endpoint| endpoint.sums);
+        let fault_windows = std::mem::take(&mut self.faults.windows);
         let mut result = self.observe.finish(self.plan, sums, digest, events, simulated);
+        result.fault_windows = fault_windows;
         for caller in &self.callers {
             result.services[caller.service as usize].connections += u64::from(caller.connected);
         }

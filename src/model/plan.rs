@@ -14,7 +14,7 @@ pub use fault::{
 pub use crate::policy::connection_pool::Protocol;
 use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, connection_pool};
 use crate::random::{Arrival, Distribution};
-use crate::time::Duration;
+use crate::time::{Duration, Time};
 
 /// The whole scenario of one variant. Immutable, shared by all cells.
 #[derive(Clone, Debug)]

@@ -317,7 +317,7 @@ impl Cluster {
         self.watch.as_mut().and_then(|watch| watch.next_check(now))
     }
 
-    /// What a health check has found.
+    /// What a health check has found, or (an immediate failure) what a request's answer has said of it.
     pub fn on_checked(&mut self, endpoint: EndpointIndex, finding: health_check::Finding, now: Time) {
         if let Some(watch) = &mut self.watch {
             watch.on_checked(endpoint, finding, now);

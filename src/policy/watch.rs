@@ -189,6 +189,7 @@ impl Watch {
         match self.out[endpoint.at()] {
             0 => discovered,
             _ if discovered == Health::Excluded => Health::Excluded,
+            _ if self.checker.as_ref().is_some_and(|checker| checker.is_excluded(endpoint)) => Health::Excluded,
             _ => Health::Unhealthy,
         }
     }

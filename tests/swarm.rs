@@ -24,6 +24,13 @@ const BALANCERS: [&str; 9] = [
     r#""research/jiq""#,
 ];
 
+const HEALTH_CHECKS: [&str; 4] = [
+    r#"{"interval": "10ms", "timeout": "4ms", "no_traffic_interval": "20ms", "work": "1ms"}"#,
+    r#"{"interval": "7ms", "timeout": "7ms", "unhealthy_threshold": 1, "healthy_threshold": 1, "interval_jitter": "3ms"}"#,
+    r#"{"interval": "10ms", "timeout": "2ms", "retriable_statuses": [503], "tcp_health_check": {}}"#,
+    r#"{"haproxy/check": {"inter": "10ms", "fastinter": "2ms", "timeout": "5ms"}}"#,
+];
+
 /// Draws a world.
 struct Dice(Rng);
 
@@ -125,6 +132,7 @@ impl Builder {
                 self.fault();
             }
         }
+        self.plan.add_checks();
         self.plan
     }
 
@@ -194,9 +202,14 @@ impl Builder {
         } else {
             ConnectionPlan::Warm
         };
+        let health_check = dice.chance(30).then(|| {
+            let checks = dice.one(&HEALTH_CHECKS);
+            serde_json::from_str(checks).expect("these options are valid")
+        });
         let cluster = self.plan.clusters.len() as u32;
         let config = Arc::new(ClusterConfig {
             retry,
+            health_check,
             ..ClusterConfig::from(balancer)
         });
         self.plan.clusters.push(ClusterPlan {

@@ -40,7 +40,7 @@ impl World<'_> {
             return;
         }
         let stop = self.services_of(row.endpoint).on_cancel == OnCancel::Stop;
-        let stay = self.stay(row.endpoint, row.arrived);
+        let stay = self.stay(row.site, row.endpoint, row.arrived);
         match row.state {
             TaskState::Abandoned | TaskState::Overtaken => return,
             // The request is overtaken: it is dropped when it comes.
@@ -51,9 +51,9 @@ impl World<'_> {
             TaskState::Queued => self.leave_queue(task, now),
             _ if !stop => return,
             _ => {
-                let endpoint = row.endpoint;
+                let (site, endpoint) = (row.site, row.endpoint);
                 self.stop_task(task, now, agenda);
-                self.unload(endpoint, now);
+                self.unload(site, endpoint, now);
             }
         }
         self.observe.attempt_left(
@@ -155,7 +155,7 @@ impl World<'_> {
         self.tasks[task].holds_slot = false;
         self.free_task(task);
         if row.join == NIL && row.state != TaskState::Abandoned {
-            let stay = self.stay(row.endpoint, row.arrived);
+            let stay = self.stay(row.site, row.endpoint, row.arrived);
             let end = End::Answer(Answer::Reset);
             self.observe
                 .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, now, end);

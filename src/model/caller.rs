@@ -10,7 +10,7 @@ use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
 use crate::policy::connection_pool::ConnectionPool;
-use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Refusal, Ticket, Verdict};
+use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Refusal, Ticket, Verdict, health_check};
 use crate::random::Purpose;
 use crate::time::Time;
 
@@ -36,6 +36,12 @@ pub(crate) struct Caller {
     pub alarm: Alarm,
     /// Probes sent so far.
     pub probes: u64,
+    /// Health checks sent so far.
+    pub checks: u64,
+    /// What these ask for.
+    pub probe: health_check::Probe,
+    /// Its cluster in the plan.
+    pub plan: u32,
     /// The caller's zone.
     pub zone: u32,
     /// The first endpoint of the upstream in the plan's table.
@@ -119,6 +125,13 @@ impl World<'_> {
             is_active: plan.config.is_active(),
             alarm: Alarm::NONE,
             probes: 0,
+            checks: 0,
+            probe: plan
+                .config
+                .health_check
+                .as_ref()
+                .map_or(health_check::Probe::Request, |options| options.probe()),
+            plan: cluster_plan,
             zone,
             first_endpoint: service.first_endpoint,
             endpoint_count: service.endpoint_count,

@@ -143,7 +143,9 @@ impl World<'_> {
 
     /// Answers an attempt that is not served.
     pub(super) fn turn_away(&mut self, incoming: &Incoming, stay: Stay, status: u16, now: Time, agenda: &mut Agenda<Event>) {
-        self.meter_turned_away(incoming.endpoint, now);
+        if stay.counts {
+            self.meter_turned_away(incoming.endpoint, now);
+        }
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,
@@ -154,16 +156,16 @@ impl World<'_> {
     }
 
     #[inline]
-    pub(super) fn stay(&self, endpoint: u32, arrived: Time) -> Stay {
-        self.observe
-            .stay(self.endpoints[endpoint as usize].service, endpoint, arrived)
+    pub(super) fn stay(&self, site: u32, endpoint: u32, arrived: Time) -> Stay {
+        let service = self.endpoints[endpoint as usize].service;
+        self.observe.stay(service, endpoint, arrived, !self.is_check(site))
     }
 
     /// Gives an arriving task a slot, a place in the queue, or a refusal.
     fn admit(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let incoming = self.tasks[task].incoming();
         let plan = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize];
-        let stay = self.stay(incoming.endpoint, now);
+        let stay = self.stay(incoming.site, incoming.endpoint, now);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         let row = &mut self.tasks[task];
@@ -195,8 +197,10 @@ impl World<'_> {
         if self.services_of(incoming.endpoint).could_settle_visits && reserved == Sequence::NONE {
             self.tasks[task].wake = agenda.reserve(2);
         }
-        self.load[incoming.endpoint as usize] += 1;
-        self.meter_arrived(task, now);
+        if stay.counts {
+            self.load[incoming.endpoint as usize] += 1;
+            self.meter_arrived(task, now);
+        }
         if self.stations[incoming.endpoint as usize].busy < plan.concurrency {
             self.take_slot(task, now);
             self.start_service(task, now, agenda);
@@ -210,11 +214,15 @@ impl World<'_> {
 
     /// A task's first service begins.
     fn start_service(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let Task { endpoint, arrived, .. } = self.tasks[task];
-        let stay = self.stay(endpoint, arrived);
+        let Task {
+            endpoint, arrived, site, ..
+        } = self.tasks[task];
+        let stay = self.stay(site, endpoint, arrived);
         self.observe
             .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, now);
-        self.meter_started(task, now);
+        if stay.counts {
+            self.meter_started(task, now);
+        }
         self.advance(task, now, agenda);
     }
 
@@ -327,7 +335,7 @@ impl World<'_> {
             return;
         }
         let incoming = row.incoming();
-        let stay = self.stay(row.endpoint, row.arrived);
+        let stay = self.stay(row.site, row.endpoint, row.arrived);
         self.leave_queue(task, now);
         self.turn_away(&incoming, stay, 503, now, agenda);
     }
@@ -338,11 +346,15 @@ impl World<'_> {
         self.tasks[task].state = TaskState::Abandoned;
         self.tasks[task].wake = Sequence::NONE;
         self.stations[endpoint as usize].queued -= 1;
-        self.unload(endpoint, now);
+        self.unload(self.tasks[task].site, endpoint, now);
     }
 
-    /// One request less at an endpoint.
-    pub(super) fn unload(&mut self, endpoint: u32, now: Time) {
+    /// One request less at an endpoint, sent from `site`.
+    pub(super) fn unload(&mut self, site: u32, endpoint: u32, now: Time) {
+        // Checks were not counted: an endpoint that is only checked is idle.
+        if self.is_check(site) {
+            return;
+        }
         let load = &mut self.load[endpoint as usize];
         *load -= 1;
         if *load == 0 {
@@ -363,7 +375,7 @@ impl World<'_> {
             let row = self.tasks[task];
             let gone = row.state.is_under_way() || row.state == TaskState::Abandoned;
             if row.endpoint != NIL && !gone && row.join == NIL {
-                let stay = self.stay(row.endpoint, row.arrived);
+                let stay = self.stay(row.site, row.endpoint, row.arrived);
                 let end = End::Answer(Answer::Cancelled);
                 self.observe
                     .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, horizon, end);

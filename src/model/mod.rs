@@ -3,6 +3,7 @@
 mod abandon;
 mod call;
 mod caller;
+mod check;
 mod client;
 mod discovery;
 mod endpoint;

@@ -112,6 +112,26 @@ impl World<'_> {
         self.travel(&incoming, latency, at_once, now, agenda);
     }
 
+    /// Sends a health check over a connection of its own; `syn`: the connection is all it asks for.
+    pub(super) fn send_check(&mut self, call: u32, syn: bool, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &self.calls[call];
+        let caller = &self.callers[row.cluster as usize];
+        let endpoint = caller.first_endpoint + row.endpoint;
+        let link = caller.zone * self.plan.network.zones + self.endpoints[endpoint as usize].zone;
+        let incoming = Incoming {
+            id: row.id.with(u64::from(row.attempts)),
+            call,
+            generation: row.generation,
+            endpoint,
+            site: row.site,
+        };
+        if syn {
+            return self.send_syn(&incoming, link, now, agenda);
+        }
+        let latency = self.links[link as usize].latency(incoming.id, Hop::Request, 0.0);
+        self.travel(&incoming, latency, self.links[link as usize].instant, now, agenda);
+    }
+
     /// How long a small packet takes between two zones: `Hop::Request` there, `Hop::Response` back.
     pub(super) fn hop_latency(&self, id: Key, from: u32, to: u32, hop: Hop) -> Duration {
         let link = (from * self.plan.network.zones + to) as usize;
@@ -197,6 +217,12 @@ impl World<'_> {
             return self.free_task(task);
         };
         let back = self.links[link as usize].back;
+        if self.is_check(incoming.site) {
+            let at = now + self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0);
+            self.free_task(task);
+            let sequence = agenda.reserve(1);
+            return self.respond(&incoming, 200, at, sequence, now, agenda);
+        }
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let latency = self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0)
             + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);

@@ -217,6 +217,7 @@ impl World<'_> {
             join,
             status,
             endpoint,
+            site,
             arrived,
             wake,
             ..
@@ -227,7 +228,7 @@ impl World<'_> {
             return self.branch_ended(join, status, now, agenda);
         }
         let incoming: Incoming = self.tasks[task].incoming();
-        let stay = self.stay(endpoint, arrived);
+        let stay = self.stay(site, endpoint, arrived);
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,
@@ -235,8 +236,8 @@ impl World<'_> {
             End::Answer(Answer::Status(status)),
         );
         self.release_slot(task, now, agenda);
-        self.unload(endpoint, now);
-        if self.services_of(endpoint).meter_base != NIL {
+        self.unload(site, endpoint, now);
+        if self.services_of(endpoint).meter_base != NIL && stay.counts {
             self.meter_served(task, now);
         }
         self.free_task(task);

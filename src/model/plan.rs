@@ -36,7 +36,7 @@ pub struct Plan {
     pub branches: Vec<u32>,
     /// Arms of all `choose` steps.
     pub arms: Vec<ArmPlan>,
-    /// Every place a call is made from: the clients' first, in their order, then those of the program.
+    /// Every place a call is made from: the clients' first, in their order, then those of the program, then those of health checks.
     pub sites: Vec<SitePlan>,
     /// Who calls whom, for reports: several sites may share one.
     pub edges: Vec<EdgePlan>,
@@ -286,7 +286,7 @@ pub struct ArmPlan {
 pub struct SitePlan {
     /// The operation called.
     pub operation: u32,
-    /// Its edge, for reports.
+    /// Its edge, for reports; [`NO_EDGE`]: it is that of a cluster's health checks.
     pub edge: u32,
     /// Its cluster in [`Plan::clusters`].
     pub cluster: u32,
@@ -301,6 +301,9 @@ pub struct SitePlan {
     /// Bytes of the answer; an index in [`Plan::distributions`] or [`NO_SIZE`].
     pub response_size: u32,
 }
+
+/// Nobody's call.
+pub const NO_EDGE: u32 = u32::MAX;
 
 /// It demands nothing.
 pub const NO_DEMAND: u32 = u32::MAX;

@@ -32,7 +32,7 @@ pub(crate) const NIL: u32 = u32::MAX;
 /// What the event loop reads of a site: its plan, with what follows from it.
 #[derive(Debug)]
 pub(crate) struct SiteState {
-    /// Its edge.
+    /// Its edge, as in the plan.
     pub edge: u32,
     /// Where its callers begin in [`World::cluster_of`].
     pub cluster_base: u32,
@@ -99,6 +99,10 @@ pub(crate) struct World<'p> {
     pub(super) clients: Vec<Client>,
     pub(super) users: Vec<User>,
     pub(super) calls: Table<Call>,
+    /// Those of them that are health checks.
+    pub(super) checks_in_flight: usize,
+    /// The site of each cluster's health checks.
+    pub(super) check_sites: Vec<u32>,
     pub(super) tasks: Table<Task>,
     pub(super) joins: Table<Join>,
     pub(super) cancels: Table<(u32, Key)>,
@@ -160,6 +164,8 @@ impl<'p> World<'p> {
             clients: Vec::new(),
             users: Vec::new(),
             calls: Table::default(),
+            checks_in_flight: 0,
+            check_sites: plan.check_sites(),
             tasks: Table::default(),
             joins: Table::default(),
             cancels: Table::default(),

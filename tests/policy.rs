@@ -11,6 +11,7 @@ mod finagle;
 mod grpc;
 mod grpc_groups;
 mod haproxy;
+mod health_checks;
 mod kube_proxy;
 mod linkerd;
 mod nginx;
@@ -32,7 +33,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 14] = [
+pub const EVIDENCE: [&[Evidence]; 15] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -47,6 +48,7 @@ pub const EVIDENCE: [&[Evidence]; 14] = [
     traefik::EVIDENCE,
     research::EVIDENCE,
     reality::EVIDENCE,
+    health_checks::EVIDENCE,
 ];
 
 fn data(path: &str) -> PathBuf {

@@ -39,6 +39,7 @@ impl World<'_> {
         if row.endpoint == NIL || row.id != id || row.join != NIL {
             return;
         }
+        let incoming = row.incoming();
         let stop = self.services_of(row.endpoint).on_cancel == OnCancel::Stop;
         let stay = self.stay(row.site, row.endpoint, row.arrived);
         match row.state {
@@ -56,6 +57,7 @@ impl World<'_> {
                 self.unload(site, endpoint, now);
             }
         }
+        self.leave_shield(&incoming, stay.arrived, None, now);
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,
@@ -122,6 +124,10 @@ impl World<'_> {
             row.head = NIL;
             row.tail = NIL;
             self.load[endpoint as usize] = 0;
+            if let Some(Some(shield)) = self.shields.get_mut(endpoint as usize) {
+                let service = self.endpoints[endpoint as usize].service;
+                shield.restart(&self.plan.services[service as usize].shield, now);
+            }
         }
         // In an order that belongs to the attempts: where their rows lie must not matter.
         let mut there = self.tasks_at(endpoints, |state| !state.is_under_way());

@@ -5,7 +5,7 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::call::End;
 use crate::model::event::Event;
 use crate::model::observe::{EndpointSums, Stay};
-use crate::model::plan::{Discipline, EndpointPlan, Probability, Threading};
+use crate::model::plan::{Discipline, EndpointPlan, NO_EDGE, Probability, Threading};
 use crate::model::task::{Task, TaskState};
 use crate::model::world::{NIL, World};
 use crate::policy::Answer;
@@ -172,7 +172,14 @@ impl World<'_> {
         row.arrived = now;
         row.pc = self.sites[incoming.site as usize].start;
         let reserved = self.tasks[task].wake;
+        if !plan.shield.is_empty()
+            && let Err(status) = self.pass_shield(&incoming, now)
+        {
+            self.free_task(task);
+            return self.turn_away(&incoming, stay, status, now, agenda);
+        }
         if let Some(status) = self.fails_at_once(&incoming) {
+            self.leave_shield(&incoming, now, Some(status), now);
             self.free_task(task);
             if reserved == Sequence::NONE {
                 return self.turn_away(&incoming, stay, status, now, agenda);
@@ -190,6 +197,7 @@ impl World<'_> {
         }
         let endpoint = &self.stations[incoming.endpoint as usize];
         if endpoint.busy >= plan.concurrency && endpoint.queued >= plan.queue_limit {
+            self.leave_shield(&incoming, now, Some(503), now);
             self.free_task(task);
             return self.turn_away(&incoming, stay, 503, now, agenda);
         }
@@ -209,6 +217,29 @@ impl World<'_> {
             if plan.queue_timeout != Duration::MAX {
                 self.tasks[task].wake = agenda.at(now + plan.queue_timeout, Event::QueueTimeout { task });
             }
+        }
+    }
+
+    /// Asks the proxy beside an endpoint; health checks pass it.
+    fn pass_shield(&mut self, incoming: &Incoming, now: Time) -> Result<(), u16> {
+        if self.is_check(incoming.site) {
+            return Ok(());
+        }
+        let options = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize].shield;
+        match &mut self.shields[incoming.endpoint as usize] {
+            Some(shield) => shield.admit(options, now),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the proxy beside an endpoint, if there is one, how a request that it let through has ended; `None`: without an answer.
+    #[inline]
+    pub(super) fn leave_shield(&mut self, incoming: &Incoming, arrived: Time, status: Option<u16>, now: Time) {
+        if let Some(Some(shield)) = self.shields.get_mut(incoming.endpoint as usize)
+            && self.sites[incoming.site as usize].edge != NO_EDGE
+        {
+            let options = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize].shield;
+            shield.on_left(options, arrived, status, now);
         }
     }
 
@@ -337,6 +368,7 @@ impl World<'_> {
         let incoming = row.incoming();
         let stay = self.stay(row.site, row.endpoint, row.arrived);
         self.leave_queue(task, now);
+        self.leave_shield(&incoming, stay.arrived, Some(503), now);
         self.turn_away(&incoming, stay, 503, now, agenda);
     }
 

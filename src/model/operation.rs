@@ -235,6 +235,7 @@ impl World<'_> {
             now,
             End::Answer(Answer::Status(status)),
         );
+        self.leave_shield(&incoming, arrived, Some(status), now);
         self.release_slot(task, now, agenda);
         self.unload(site, endpoint, now);
         if self.services_of(endpoint).meter_base != NIL && stay.counts {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 pub use crate::policy::connection_pool::Protocol;
+use crate::policy::overload::ShieldOptions;
 use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, connection_pool};
 use crate::random::{Arrival, Distribution};
 use crate::time::{Duration, Time};
@@ -118,6 +119,8 @@ pub struct ServicePlan {
     pub threading: Threading,
     /// What becomes of a request whose caller gave up.
     pub on_cancel: OnCancel,
+    /// What stands in front of each endpoint's queue.
+    pub shield: ShieldOptions,
     /// The services' operations in [`Plan::operations`].
     pub first_operation: u32,
     /// How many of them.

@@ -12,7 +12,7 @@ use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
 use crate::model::plan::{
-    Discipline, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
+    Discipline, EndpointPlan, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
 };
 use crate::model::probe::Probe;
 use crate::model::processor_sharing::Shared;
@@ -22,6 +22,7 @@ use crate::model::task::{Join, Task};
 use crate::model::timers::{Timer, Timers};
 use crate::model::visit::Lanes;
 use crate::model::{Elision, RunOptions};
+use crate::policy::overload::Shield;
 use crate::policy::{CallerInfo, EndpointIndex, Upstream, balancer};
 use crate::random::{Key, Purpose, Rng, Streams};
 use crate::time::{Duration, Time};
@@ -111,6 +112,8 @@ pub(crate) struct World<'p> {
     remembers_tasks: bool,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) stations: Vec<Station>,
+    /// By endpoint; those of services without any are never asked. Empty where no service has any.
+    pub(super) shields: Vec<Option<Shield>>,
     /// Requests at each endpoint, where events tell.
     pub(super) load: Vec<u32>,
     pub(super) lanes: Lanes,
@@ -151,7 +154,6 @@ impl<'p> World<'p> {
             };
         }
         World {
-            streams,
             horizon: Time::ZERO + plan.duration + plan.drain,
             current: Sequence(0),
             next_generation: 0,
@@ -173,6 +175,8 @@ impl<'p> World<'p> {
             remembers_tasks: plan.services.iter().any(|service| service.on_cancel != OnCancel::Continue),
             endpoints: plan.endpoints.iter().map(Endpoint::new).collect(),
             stations: vec![Station::default(); plan.endpoints.len()],
+            shields: shields(plan, &streams),
+            streams,
             load: vec![0; plan.endpoints.len()],
             lanes,
             shared: (0..if any_shared { plan.endpoints.len() } else { 0 })
@@ -215,6 +219,17 @@ impl<'p> World<'p> {
             self.task_of_call[call as usize] = task;
         }
     }
+}
+
+fn shields(plan: &Plan, streams: &Streams) -> Vec<Option<Shield>> {
+    if plan.services.iter().all(|service| service.shield.is_empty()) {
+        return Vec::new();
+    }
+    let shield = |(number, endpoint): (u64, &EndpointPlan)| {
+        let options = &plan.services[endpoint.service as usize].shield;
+        (!options.is_empty()).then(|| Shield::new(options, streams.rng(Purpose::Shield, number), Time::ZERO))
+    };
+    (0..).zip(&plan.endpoints).map(shield).collect()
 }
 
 fn upstream(plan: &Plan, cluster: &crate::model::plan::ClusterPlan) -> Arc<Upstream> {
@@ -284,6 +299,7 @@ fn service_state(
         && service.discipline == Discipline::Fifo
         && service.queue_timeout == Duration::MAX
         && service.on_cancel == OnCancel::Continue
+        && service.shield.is_empty()
         && !is_struck(plan, index, service)
         && leaves[operations].iter().all(|&is_leaf| is_leaf);
     let could_fold_request_hop = could_settle_visits && service.concurrency == UNLIMITED;

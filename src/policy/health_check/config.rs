@@ -203,15 +203,15 @@ impl JsonSchema for Options {
 pub struct Statuses(Vec<(u16, u16)>);
 
 impl Statuses {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn holds(&self, status: u16) -> bool {
+    pub(crate) fn holds(&self, status: u16) -> bool {
         self.0.iter().any(|&(start, end)| (start..end).contains(&status))
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         match self.0.iter().find(|(start, end)| start >= end || *start < 100 || *end > 600) {
             Some((start, end)) => Err(format!(
                 "a range of statuses goes from `start` up to but without `end`, within 100 and 600; not from {start} to {end}"

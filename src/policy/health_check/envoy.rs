@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Statuses, count};
 use super::{Finding, Probe, Step, Turn};
+use crate::policy::balancer::Entry;
 use crate::random::Rng;
 use crate::time::Duration;
 
@@ -61,6 +62,17 @@ pub struct HealthCheck {
     /// How much work answering a check is for the endpoint, where the check is a request.
     pub work: Duration,
 }
+
+/// What it is, for whoever lists policies.
+pub const ENTRY: Entry = Entry {
+    name: "envoy/health_check",
+    family: "envoy",
+    about: "A caller asks each endpoint now and then whether it is well",
+    source: "envoyproxy/envoy source/extensions/health_checkers/common/health_checker_base_impl.cc",
+    checked: "Scripts of the state machine in the upstream source; Recordings of the real proxy with a host that fails and comes back",
+    differences: "Endpoints known from the start are taken to have passed their first check; a hung endpoint takes no connections, so a check by TCP fails too",
+    schema: <HealthCheck as JsonSchema>::json_schema,
+};
 
 /// A check over HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Step, Turn};
+use crate::policy::balancer::Entry;
 use crate::time::Duration;
 
 /// When servers are asked, and how often they must pass or fail, in the words of a `server` line.
@@ -51,6 +52,17 @@ impl Default for Check {
         }
     }
 }
+
+/// What it is, for whoever lists policies.
+pub const ENTRY: Entry = Entry {
+    name: "haproxy/check",
+    family: "haproxy",
+    about: "A proxy asks each server now and then whether it is well; a counter of successes and failures decides",
+    source: "haproxy/haproxy src/check.c",
+    checked: "Scripts of the state machine in the upstream source; Recordings of the real proxy with a host that fails and comes back",
+    differences: "No `observe`, no agent checks; servers known from the start are surely up",
+    schema: <Check as JsonSchema>::json_schema,
+};
 
 /// The counter: up from `rise` on, surely up at `rise + fall - 1`, surely down at 0.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,7 +10,7 @@ pub mod haproxy;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-pub use config::Options;
+pub use config::{Options, Statuses};
 
 use crate::policy::EndpointIndex;
 use crate::policy::watch::{Decision, Decisions, Notice, Reason, Watcher};

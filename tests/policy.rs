@@ -15,6 +15,7 @@ mod health_checks;
 mod kube_proxy;
 mod linkerd;
 mod nginx;
+mod overload;
 mod reality;
 mod replay;
 mod research;
@@ -33,7 +34,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 15] = [
+pub const EVIDENCE: [&[Evidence]; 16] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -49,6 +50,7 @@ pub const EVIDENCE: [&[Evidence]; 15] = [
     research::EVIDENCE,
     reality::EVIDENCE,
     health_checks::EVIDENCE,
+    overload::EVIDENCE,
 ];
 
 fn data(path: &str) -> PathBuf {

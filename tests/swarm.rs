@@ -8,6 +8,7 @@ use meshsim::model::plan::*;
 use meshsim::model::{Elision, RunOptions, RunResult, run};
 use meshsim::policy::balancer;
 use meshsim::policy::connection_pool::{self, Protocol};
+use meshsim::policy::overload::{GuardOptions, ShieldOptions};
 use meshsim::policy::{ClusterConfig, EndpointInfo};
 use meshsim::random::{ArrivalConfig, Distribution, Rng};
 use meshsim::time::{Duration, Time};
@@ -30,6 +31,17 @@ const HEALTH_CHECKS: [&str; 4] = [
     r#"{"interval": "10ms", "timeout": "2ms", "retriable_statuses": [503], "tcp_health_check": {}}"#,
     r#"{"haproxy/check": {"inter": "10ms", "fastinter": "2ms", "timeout": "5ms"}}"#,
 ];
+
+const LOCAL_RATE_LIMIT: &str = r#"{"token_bucket": {"max_tokens": 20, "tokens_per_fill": 10, "fill_interval": "50ms"}}"#;
+const ADMISSION_CONTROL: &str = r#"{"sampling_window": "1s"}"#;
+const ADAPTIVE_CONCURRENCY: &str = r#"{"gradient_controller_config": {
+    "concurrency_limit_params": {"concurrency_update_interval": "10ms"},
+    "min_rtt_calc_params": {"interval": "100ms", "request_count": 5}
+}}"#;
+
+fn options_of<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).expect("these options are valid")
+}
 
 /// Draws a world.
 struct Dice(Rng);
@@ -174,6 +186,16 @@ impl Builder {
                 Duration::MAX
             },
             threading: dice.one(&[Threading::Async, Threading::Sync]),
+            shield: if fancy(dice.chance(30)) {
+                let shield = dice.one(&[0, 1, 2]);
+                ShieldOptions {
+                    local_rate_limit: (shield == 0).then(|| options_of(LOCAL_RATE_LIMIT)),
+                    admission_control: (shield == 1).then(|| options_of(ADMISSION_CONTROL)),
+                    adaptive_concurrency: (shield == 2).then(|| options_of(ADAPTIVE_CONCURRENCY)),
+                }
+            } else {
+                ShieldOptions::default()
+            },
             on_cancel: if fancy(dice.chance(40)) {
                 dice.one(&[OnCancel::DropQueued, OnCancel::Stop])
             } else {
@@ -210,6 +232,11 @@ impl Builder {
         let config = Arc::new(ClusterConfig {
             retry,
             health_check,
+            guard: GuardOptions {
+                local_rate_limit: dice.chance(10).then(|| options_of(LOCAL_RATE_LIMIT)),
+                admission_control: dice.chance(10).then(|| options_of(ADMISSION_CONTROL)),
+                ..GuardOptions::default()
+            },
             ..ClusterConfig::from(balancer)
         });
         self.plan.clusters.push(ClusterPlan {

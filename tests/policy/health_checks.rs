@@ -116,8 +116,8 @@ fn envoy_scripts() -> String {
     });
     assert_eq!(turns(&counted), [(15.0, "unhealthy"), (25.0, "healthy")]);
     // A failure between two does not: the count begins again.
-    let on_and_off = course(&options, 40.0, |at| if at == 16.0 { ok() } else { None });
-    assert_eq!(turns(&on_and_off), [(33.0, "unhealthy")], "{on_and_off:?}");
+    let on_and_off = course(&options, 40.0, |at| if at == 17.0 { ok() } else { None });
+    assert_eq!(turns(&on_and_off), [(35.0, "unhealthy")], "{on_and_off:?}");
     // Each situation has its interval.
     let edges = json!({
         "interval": "10s", "timeout": "1s", "unhealthy_threshold": 2, "healthy_threshold": 2,
@@ -382,7 +382,7 @@ fn checks_meet_what_requests_meet_and_count_as_none() {
         };
         meshsim::model::run(&scenario.variants[0].plan, options)
     };
-    // With room for all, the checks pass, and 20 requests make 20 attempts.
+    // With room for all, the checks pass, and 19 requests make 19 attempts.
     let idle = scenario(100, json!({}));
     assert_eq!(
         (
@@ -390,7 +390,7 @@ fn checks_meet_what_requests_meet_and_count_as_none() {
             idle.services[0].attempts,
             idle.services[0].ejections
         ),
-        (20, 20, 0)
+        (19, 19, 0)
     );
     // With one slot each they wait behind requests of 4 s and time out.
     assert!(scenario(1, json!({})).services[0].ejections > 0);

@@ -11,11 +11,12 @@ use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
-use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
+use line::{CheckLine, DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
 
+use crate::policy::health_check::Finding;
 use crate::policy::retry::Denial;
 use crate::policy::{
-    CallInfo, CallerInfo, Cluster, ClusterConfig, Decision, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict,
+    CallInfo, CallerInfo, Cluster, ClusterConfig, Decision, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict, Watcher,
 };
 use crate::random::{Purpose, Streams};
 use crate::time::{Duration, Time};
@@ -106,6 +107,8 @@ struct Bench<W> {
     draining: BTreeMap<String, VecDeque<EndpointIndex>>,
     // Granted retries, in the order in which they were granted.
     owed: VecDeque<Attempt>,
+    // Health checks that wait for their answer, and until when.
+    checks: Vec<(Time, EndpointIndex)>,
 }
 
 /// What the bench knows of an endpoint.
@@ -146,6 +149,7 @@ impl<W: Write> Bench<W> {
             listed: BTreeMap::new(),
             draining: BTreeMap::new(),
             owed: VecDeque::new(),
+            checks: Vec::new(),
         };
         bench.set_time(0.0);
         bench
@@ -165,10 +169,13 @@ impl<W: Write> Bench<W> {
             Line::Done(done) => self.done(&done)?,
             Line::Health(health) => self.health(&health)?,
             Line::Probe(probe) => self.probe(&probe)?,
+            Line::Check(check) => self.check(&check)?,
             Line::Caller(caller) => self.cluster.on_caller(&caller.info()?),
-            Line::Tick => {}
+            // A check that is not answered by now has timed out.
+            Line::Tick => self.expire_checks()?,
         }
         self.tell()?;
+        self.send_checks()?;
         Ok(())
     }
 
@@ -177,6 +184,15 @@ impl<W: Write> Bench<W> {
         while let Some(notice) = self.cluster.next_notice() {
             let id = &self.slots[notice.endpoint.at()].quoted;
             let t = self.seconds;
+            if notice.watcher == Watcher::HealthCheck {
+                let word = if notice.decision == Decision::In {
+                    "healthy"
+                } else {
+                    "unhealthy"
+                };
+                writeln!(self.output, "{{\"t\": {t:?}, \"health\": {id}, \"to\": \"{word}\"}}")?;
+                continue;
+            }
             match notice.decision {
                 Decision::Out { reason, until } => {
                     let word = reason.word();
@@ -203,13 +219,24 @@ impl<W: Write> Bench<W> {
             return Err(format!("`t` goes back from {:?} to {seconds:?}", self.seconds).into());
         }
         let end = Time::ZERO + Duration::from_secs_f64(seconds);
-        while self.cluster.next_timer() <= end {
-            let due = self.cluster.next_timer();
+        loop {
+            let timeout = self.checks.iter().map(|check| check.0).min().unwrap_or(Time::MAX);
+            let due = self.cluster.next_timer().min(timeout);
+            // What comes at the very moment of a timeout comes in time.
+            if due > end || (due == timeout && due == end && self.cluster.next_timer() > end) {
+                break;
+            }
             if due > self.now {
                 self.set_time(due.since(Time::ZERO).as_secs_f64());
                 self.now = due;
             }
-            self.cluster.on_timer(self.now);
+            if self.cluster.next_timer() <= due {
+                self.cluster.on_timer(self.now);
+                self.send_checks()?;
+            } else if let Some(at) = self.checks.iter().position(|check| check.0 == timeout) {
+                let (_, endpoint) = self.checks.remove(at);
+                self.cluster.on_checked(endpoint, Finding::Timeout, self.now);
+            }
             self.tell()?;
         }
         if seconds > self.seconds {
@@ -251,6 +278,8 @@ impl<W: Write> Bench<W> {
         }
         self.cluster.on_resolved(&answer, self.now);
         self.relist(lines);
+        let listed = self.cluster.upstream().endpoints();
+        self.checks.retain(|check| listed.contains(&check.1));
         Ok(())
     }
 
@@ -340,6 +369,9 @@ impl<W: Write> Bench<W> {
             load: line.load.as_ref().map(line::LoadLine::report).transpose()?,
         };
         let verdict = self.finish(Ticket { endpoint }, &outcome);
+        if line.immediate_health_check_fail {
+            self.cluster.on_checked(endpoint, Finding::ImmediateFailure, self.now);
+        }
         self.answer_failure(&outcome, attempt, verdict)
     }
 
@@ -403,6 +435,40 @@ impl<W: Write> Bench<W> {
             Some(&endpoint) => self.cluster.on_probed(endpoint, &report, self.now),
             None => return Err(self.unknown_endpoint(&line.endpoint)),
         }
+        Ok(())
+    }
+
+    /// Asks whom the policy wants to have asked whether it is well.
+    fn send_checks(&mut self) -> io::Result<()> {
+        while let Some((endpoint, timeout)) = self.cluster.next_check(self.now) {
+            self.checks.push((self.now + timeout, endpoint));
+            let quoted = &self.slots[endpoint.at()].quoted;
+            writeln!(self.output, "{{\"t\": {:?}, \"check\": {quoted}}}", self.seconds)?;
+        }
+        Ok(())
+    }
+
+    fn expire_checks(&mut self) -> io::Result<()> {
+        while let Some(at) = self.checks.iter().position(|check| check.0 <= self.now) {
+            let (_, endpoint) = self.checks.remove(at);
+            self.cluster.on_checked(endpoint, Finding::Timeout, self.now);
+            self.tell()?;
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, line: &CheckLine) -> Result<(), String> {
+        let finding = line.finding()?;
+        let Some(&endpoint) = self.listed.get(&line.endpoint) else {
+            return Err(self.unknown_endpoint(&line.endpoint));
+        };
+        match self.checks.iter().position(|check| check.1 == endpoint) {
+            Some(at) => {
+                self.checks.remove(at);
+            }
+            None => return Err(format!("endpoint `{}` is not being checked", line.endpoint)),
+        }
+        self.cluster.on_checked(endpoint, finding, self.now);
         Ok(())
     }
 

@@ -11,9 +11,11 @@ mod finagle;
 mod grpc;
 mod grpc_groups;
 mod haproxy;
+mod health_checks;
 mod kube_proxy;
 mod linkerd;
 mod nginx;
+mod overload;
 mod reality;
 mod replay;
 mod research;
@@ -32,7 +34,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 14] = [
+pub const EVIDENCE: [&[Evidence]; 16] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -47,6 +49,8 @@ pub const EVIDENCE: [&[Evidence]; 14] = [
     traefik::EVIDENCE,
     research::EVIDENCE,
     reality::EVIDENCE,
+    health_checks::EVIDENCE,
+    overload::EVIDENCE,
 ];
 
 fn data(path: &str) -> PathBuf {

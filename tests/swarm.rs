@@ -9,6 +9,7 @@ use meshsim::model::result::WindowResult;
 use meshsim::model::{Elision, RunOptions, RunResult, run, run_audited};
 use meshsim::policy::balancer;
 use meshsim::policy::connection_pool::{self, Protocol};
+use meshsim::policy::overload::{GuardOptions, ShieldOptions};
 use meshsim::policy::{ClusterConfig, EndpointInfo};
 use meshsim::random::{ArrivalConfig, Distribution, Rng};
 use meshsim::time::{Duration, Time};
@@ -24,6 +25,24 @@ const BALANCERS: [&str; 9] = [
     r#""research/jsq""#,
     r#""research/jiq""#,
 ];
+
+const HEALTH_CHECKS: [&str; 4] = [
+    r#"{"interval": "10ms", "timeout": "4ms", "no_traffic_interval": "20ms", "work": "1ms"}"#,
+    r#"{"interval": "7ms", "timeout": "7ms", "unhealthy_threshold": 1, "healthy_threshold": 1, "interval_jitter": "3ms"}"#,
+    r#"{"interval": "10ms", "timeout": "2ms", "retriable_statuses": [503], "tcp_health_check": {}}"#,
+    r#"{"haproxy/check": {"inter": "10ms", "fastinter": "2ms", "timeout": "5ms"}}"#,
+];
+
+const LOCAL_RATE_LIMIT: &str = r#"{"token_bucket": {"max_tokens": 20, "tokens_per_fill": 10, "fill_interval": "50ms"}}"#;
+const ADMISSION_CONTROL: &str = r#"{"sampling_window": "1s"}"#;
+const ADAPTIVE_CONCURRENCY: &str = r#"{"gradient_controller_config": {
+    "concurrency_limit_params": {"concurrency_update_interval": "10ms"},
+    "min_rtt_calc_params": {"interval": "100ms", "request_count": 5}
+}}"#;
+
+fn options_of<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).expect("these options are valid")
+}
 
 /// Draws a world.
 struct Dice(Rng);
@@ -139,6 +158,7 @@ impl Builder {
                 WindowPlan::After(faults),
             ]);
         }
+        self.plan.add_checks();
         self.plan
     }
 
@@ -180,6 +200,16 @@ impl Builder {
                 Duration::MAX
             },
             threading: dice.one(&[Threading::Async, Threading::Sync]),
+            shield: if fancy(dice.chance(30)) {
+                let shield = dice.one(&[0, 1, 2]);
+                ShieldOptions {
+                    local_rate_limit: (shield == 0).then(|| options_of(LOCAL_RATE_LIMIT)),
+                    admission_control: (shield == 1).then(|| options_of(ADMISSION_CONTROL)),
+                    adaptive_concurrency: (shield == 2).then(|| options_of(ADAPTIVE_CONCURRENCY)),
+                }
+            } else {
+                ShieldOptions::default()
+            },
             on_cancel: if fancy(dice.chance(40)) {
                 dice.one(&[OnCancel::DropQueued, OnCancel::Stop])
             } else {
@@ -208,9 +238,19 @@ impl Builder {
         } else {
             ConnectionPlan::Warm
         };
+        let health_check = dice.chance(30).then(|| {
+            let checks = dice.one(&HEALTH_CHECKS);
+            serde_json::from_str(checks).expect("these options are valid")
+        });
         let cluster = self.plan.clusters.len() as u32;
         let config = Arc::new(ClusterConfig {
             retry,
+            health_check,
+            guard: GuardOptions {
+                local_rate_limit: dice.chance(10).then(|| options_of(LOCAL_RATE_LIMIT)),
+                admission_control: dice.chance(10).then(|| options_of(ADMISSION_CONTROL)),
+                ..GuardOptions::default()
+            },
             ..ClusterConfig::from(balancer)
         });
         self.plan.clusters.push(ClusterPlan {

@@ -114,6 +114,7 @@ fn plan(endpoints: u32) -> Plan {
         queue_timeout: Duration::MAX,
         threading: Threading::Async,
         on_cancel: OnCancel::Continue,
+        shield: Default::default(),
         first_operation,
         operation_count: 1,
     };

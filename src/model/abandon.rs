@@ -114,8 +114,9 @@ impl World<'_> {
         if row.endpoint == NIL || row.id != id || row.join != NIL || self.is_cut(caller, row.endpoint, true) {
             return;
         }
+        let incoming = row.incoming();
         let stop = self.services_of(row.endpoint).on_cancel == OnCancel::Stop;
-        let stay = self.stay(row.endpoint, row.sent, row.arrived);
+        let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
         match row.state {
             TaskState::Abandoned | TaskState::Overtaken => return,
             // The request is overtaken: it is dropped when it comes.
@@ -126,12 +127,13 @@ impl World<'_> {
             TaskState::Queued => self.leave_queue(task, now),
             _ if !stop => return,
             _ => {
-                let endpoint = row.endpoint;
+                let (site, endpoint) = (row.site, row.endpoint);
                 self.count_lost_work(task, now);
                 self.stop_task(task, now, agenda);
-                self.unload(endpoint, now);
+                self.unload(site, endpoint, now);
             }
         }
+        self.leave_shield(&incoming, stay.arrived, None, now);
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,
@@ -207,6 +209,10 @@ impl World<'_> {
             row.head = NIL;
             row.tail = NIL;
             self.load[endpoint as usize] = 0;
+            if let Some(Some(shield)) = self.shields.get_mut(endpoint as usize) {
+                let service = self.endpoints[endpoint as usize].service;
+                shield.restart(&self.plan.services[service as usize].shield, now);
+            }
         }
         // In an order that belongs to the attempts: where their rows lie must not matter.
         let mut there = self.tasks_at(endpoints, |state| !state.is_under_way());
@@ -240,7 +246,7 @@ impl World<'_> {
         self.tasks[task].holds_slot = false;
         self.free_task(task);
         if row.join == NIL && row.state != TaskState::Abandoned {
-            let stay = self.stay(row.endpoint, row.sent, row.arrived);
+            let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
             let end = End::Answer(Answer::Reset);
             self.observe
                 .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, now, end);

@@ -5,6 +5,7 @@
 use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
 use crate::model::key::RequestKey;
+use crate::model::plan::NO_EDGE;
 use crate::model::result::Failures;
 use crate::model::timers::Timer;
 use crate::model::world::{NIL, World};
@@ -197,6 +198,9 @@ impl World<'_> {
     pub(super) fn finish_attempt(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
         let row = &mut self.calls[call];
         let site = row.site;
+        if self.sites[site as usize].edge == NO_EDGE {
+            return self.check_ended(call, answer, now, agenda);
+        }
         let outcome = Outcome {
             answer,
             latency: now.since(row.sent),
@@ -274,7 +278,7 @@ impl World<'_> {
             let Call {
                 site, start, attempts, ..
             } = self.calls[call];
-            if site == NIL {
+            if site == NIL || self.is_check(site) {
                 continue;
             }
             let end = End::Answer(Answer::Cancelled);

@@ -11,7 +11,7 @@ use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
 use crate::policy::connection_pool::ConnectionPool;
-use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Refusal, Ticket, Verdict};
+use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Refusal, Ticket, Verdict, health_check};
 use crate::random::Purpose;
 use crate::time::Time;
 
@@ -40,6 +40,12 @@ pub(crate) struct Caller {
     pub alarm: Alarm,
     /// Probes sent so far.
     pub probes: u64,
+    /// Health checks sent so far.
+    pub checks: u64,
+    /// What these ask for.
+    pub probe: health_check::Probe,
+    /// Its cluster in the plan.
+    pub plan: u32,
     /// The caller's zone.
     pub zone: u32,
     /// The first endpoint of the upstream in the plan's table.
@@ -48,8 +54,7 @@ pub(crate) struct Caller {
     pub endpoint_count: u32,
     /// The upstream.
     pub service: u32,
-    /// Its cluster in the plan, and which of the owner's callers it is.
-    pub plan: u32,
+    /// Which of the owner's callers it is.
     pub instance: u32,
 }
 
@@ -128,11 +133,17 @@ impl World<'_> {
             belief_since: now,
             alarm: Alarm::NONE,
             probes: 0,
+            checks: 0,
+            probe: plan
+                .config
+                .health_check
+                .as_ref()
+                .map_or(health_check::Probe::Request, |options| options.probe()),
+            plan: cluster_plan,
             zone,
             first_endpoint: service.first_endpoint,
             endpoint_count: service.endpoint_count,
             service: plan.service,
-            plan: cluster_plan,
             instance: caller,
         });
         self.cluster_of[slot as usize] = index;

@@ -5,7 +5,7 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::call::End;
 use crate::model::event::Event;
 use crate::model::observe::{EndpointSums, Stay};
-use crate::model::plan::{Discipline, EndpointPlan, Probability, Threading};
+use crate::model::plan::{Discipline, EndpointPlan, NO_EDGE, Probability, Threading};
 use crate::model::task::{Task, TaskState};
 use crate::model::world::{NIL, World};
 use crate::policy::Answer;
@@ -173,7 +173,9 @@ impl World<'_> {
 
     /// Answers an attempt that is not served.
     pub(super) fn turn_away(&mut self, incoming: &Incoming, stay: Stay, status: u16, now: Time, agenda: &mut Agenda<Event>) {
-        self.meter_turned_away(incoming.endpoint, now);
+        if stay.counts {
+            self.meter_turned_away(incoming.endpoint, now);
+        }
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,
@@ -184,23 +186,30 @@ impl World<'_> {
     }
 
     #[inline]
-    pub(super) fn stay(&self, endpoint: u32, sent: Time, arrived: Time) -> Stay {
-        self.observe
-            .stay(self.endpoints[endpoint as usize].service, endpoint, (sent, arrived))
+    pub(super) fn stay(&self, site: u32, endpoint: u32, sent: Time, arrived: Time) -> Stay {
+        let service = self.endpoints[endpoint as usize].service;
+        self.observe.stay(service, endpoint, (sent, arrived), !self.is_check(site))
     }
 
     /// Gives an arriving task a slot, a place in the queue, or a refusal.
     fn admit(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let incoming = self.tasks[task].incoming();
         let plan = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize];
-        let stay = self.stay(incoming.endpoint, incoming.sent, now);
+        let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, now);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         let row = &mut self.tasks[task];
         row.arrived = now;
         row.pc = self.sites[incoming.site as usize].start;
         let reserved = self.tasks[task].wake;
+        if !plan.shield.is_empty()
+            && let Err(status) = self.pass_shield(&incoming, now)
+        {
+            self.free_task(task);
+            return self.turn_away(&incoming, stay, status, now, agenda);
+        }
         if let Some(status) = self.fails_at_once(&incoming) {
+            self.leave_shield(&incoming, now, Some(status), now);
             self.free_task(task);
             if status == SILENCE {
                 let end = End::Answer(Answer::Cancelled);
@@ -223,6 +232,7 @@ impl World<'_> {
         }
         let endpoint = &self.stations[incoming.endpoint as usize];
         if endpoint.busy >= plan.concurrency && endpoint.queued >= plan.queue_limit {
+            self.leave_shield(&incoming, now, Some(503), now);
             self.free_task(task);
             return self.turn_away(&incoming, stay, 503, now, agenda);
         }
@@ -230,8 +240,10 @@ impl World<'_> {
         if self.services_of(incoming.endpoint).could_settle_visits && reserved == Sequence::NONE {
             self.tasks[task].wake = agenda.reserve(2);
         }
-        self.load[incoming.endpoint as usize] += 1;
-        self.meter_arrived(task, now);
+        if stay.counts {
+            self.load[incoming.endpoint as usize] += 1;
+            self.meter_arrived(task, now);
+        }
         if self.stations[incoming.endpoint as usize].busy < plan.concurrency {
             self.take_slot(task, now);
             self.start_service(task, now, agenda);
@@ -250,15 +262,44 @@ impl World<'_> {
         }
     }
 
+    /// Asks the proxy beside an endpoint; health checks pass it.
+    fn pass_shield(&mut self, incoming: &Incoming, now: Time) -> Result<(), u16> {
+        if self.is_check(incoming.site) {
+            return Ok(());
+        }
+        let options = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize].shield;
+        match &mut self.shields[incoming.endpoint as usize] {
+            Some(shield) => shield.admit(options, now),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the proxy beside an endpoint, if there is one, how a request that it let through has ended; `None`: without an answer.
+    #[inline]
+    pub(super) fn leave_shield(&mut self, incoming: &Incoming, arrived: Time, status: Option<u16>, now: Time) {
+        if let Some(Some(shield)) = self.shields.get_mut(incoming.endpoint as usize)
+            && self.sites[incoming.site as usize].edge != NO_EDGE
+        {
+            let options = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize].shield;
+            shield.on_left(options, arrived, status, now);
+        }
+    }
+
     /// A task's first service begins.
     fn start_service(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let Task {
-            endpoint, sent, arrived, ..
+            endpoint,
+            sent,
+            arrived,
+            site,
+            ..
         } = self.tasks[task];
-        let stay = self.stay(endpoint, sent, arrived);
+        let stay = self.stay(site, endpoint, sent, arrived);
         self.observe
             .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, now);
-        self.meter_started(task, now);
+        if stay.counts {
+            self.meter_started(task, now);
+        }
         self.advance(task, now, agenda);
     }
 
@@ -371,8 +412,9 @@ impl World<'_> {
             return;
         }
         let incoming = row.incoming();
-        let stay = self.stay(row.endpoint, row.sent, row.arrived);
+        let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
         self.leave_queue(task, now);
+        self.leave_shield(&incoming, stay.arrived, Some(503), now);
         self.turn_away(&incoming, stay, 503, now, agenda);
     }
 
@@ -382,11 +424,15 @@ impl World<'_> {
         self.tasks[task].state = TaskState::Abandoned;
         self.tasks[task].wake = Sequence::NONE;
         self.stations[endpoint as usize].queued -= 1;
-        self.unload(endpoint, now);
+        self.unload(self.tasks[task].site, endpoint, now);
     }
 
-    /// One request less at an endpoint.
-    pub(super) fn unload(&mut self, endpoint: u32, now: Time) {
+    /// One request less at an endpoint, sent from `site`.
+    pub(super) fn unload(&mut self, site: u32, endpoint: u32, now: Time) {
+        // Checks were not counted: an endpoint that is only checked is idle.
+        if self.is_check(site) {
+            return;
+        }
         let load = &mut self.load[endpoint as usize];
         *load -= 1;
         if *load == 0 {
@@ -408,7 +454,7 @@ impl World<'_> {
             let gone = row.state.is_under_way() || row.state == TaskState::Abandoned;
             if row.endpoint != NIL && !gone && row.join == NIL {
                 self.count_work(task);
-                let stay = self.stay(row.endpoint, row.sent, row.arrived);
+                let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
                 let end = End::Answer(Answer::Cancelled);
                 self.observe
                     .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, horizon, end);

@@ -4,6 +4,7 @@ mod abandon;
 mod audit;
 mod call;
 mod caller;
+mod check;
 mod client;
 mod discovery;
 mod endpoint;

@@ -140,6 +140,33 @@ impl World<'_> {
         self.travel(&incoming, latency, at_once, now, agenda);
     }
 
+    /// Sends a health check over a connection of its own; `syn`: the connection is all it asks for.
+    pub(super) fn send_check(&mut self, call: u32, syn: bool, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &self.calls[call];
+        let caller = &self.callers[row.cluster as usize];
+        let endpoint = caller.first_endpoint + row.endpoint;
+        let link = caller.zone * self.plan.network.zones + self.endpoints[endpoint as usize].zone;
+        let incoming = Incoming {
+            id: row.id.with(u64::from(row.attempts)),
+            sent: row.sent,
+            call,
+            generation: row.generation,
+            endpoint,
+            site: row.site,
+        };
+        if syn {
+            return self.send_syn(&incoming, link, now, agenda);
+        }
+        let cluster = row.cluster;
+        if self.is_cut(cluster, endpoint, true) {
+            return;
+        }
+        let link = &self.links[link as usize];
+        let latency = self.hop(link, incoming.id, Hop::Request, 0.0, (cluster, endpoint));
+        let at_once = link.instant && latency == Duration::ZERO;
+        self.travel(&incoming, latency, at_once, now, agenda);
+    }
+
     /// How long a small packet takes between a caller (a row of [`World::callers`]) and an endpoint: `Hop::Request` there,
     /// `Hop::Response` back. `None`: it is lost.
     pub(super) fn hop_latency(&self, id: Key, caller: u32, endpoint: u32, hop: Hop) -> Option<Duration> {
@@ -233,6 +260,16 @@ impl World<'_> {
             return self.free_task(task);
         };
         let back = self.links[link as usize].back;
+        if self.is_check(incoming.site) {
+            let parties = (self.calls[incoming.call].cluster, incoming.endpoint);
+            let at = now + self.hop(&self.links[back as usize], incoming.id, Hop::SynAck, 0.0, parties);
+            self.free_task(task);
+            if self.is_cut(parties.0, parties.1, false) {
+                return;
+            }
+            let sequence = agenda.reserve(1);
+            return self.respond(&incoming, 200, at, sequence, now, agenda);
+        }
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let parties = (self.calls[incoming.call].cluster, incoming.endpoint);
         let latency = self.hop(&self.links[back as usize], incoming.id, Hop::SynAck, 0.0, parties)

@@ -63,6 +63,8 @@ pub(crate) struct Stay {
     pub arrived: Time,
     /// When it was sent.
     pub sent: Time,
+    /// Whether it is a request's; else a health check's, of which only the busy slots are counted.
+    pub counts: bool,
     /// The bucket of `arrived` in every series.
     bucket: usize,
 }
@@ -186,12 +188,13 @@ impl Observe {
 
     /// The stay of an attempt that arrives at `arrived`.
     #[inline]
-    pub fn stay(&self, service: u32, endpoint: u32, (sent, arrived): (Time, Time)) -> Stay {
+    pub fn stay(&self, service: u32, endpoint: u32, (sent, arrived): (Time, Time), counts: bool) -> Stay {
         Stay {
             service,
             endpoint,
             arrived,
             sent,
+            counts,
             bucket: self.grid.find(arrived),
         }
     }
@@ -355,6 +358,9 @@ impl Observe {
     /// An attempt reached an endpoint that is up.
     #[inline]
     pub fn attempt_arrived(&mut self, sums: &mut EndpointSums, stay: Stay) {
+        if !stay.counts {
+            return;
+        }
         let service = &mut self.result.services[stay.service as usize];
         if self.endpoint_series {
             self.result.endpoints[stay.endpoint as usize]
@@ -375,7 +381,7 @@ impl Observe {
     /// An attempt's first service begins.
     #[inline]
     pub fn service_started(&mut self, sums: &mut EndpointSums, stay: Stay, start: Time) {
-        if !self.measured(stay.arrived) {
+        if !stay.counts || !self.measured(stay.arrived) {
             return;
         }
         let wait = start.since(stay.arrived).0;
@@ -391,6 +397,9 @@ impl Observe {
     /// An attempt leaves an endpoint: answered at `now`, or killed, or left over (`end` says which).
     #[inline]
     pub fn attempt_left(&mut self, sums: &mut EndpointSums, stay: Stay, now: Time, end: End) {
+        if !stay.counts {
+            return;
+        }
         let overlap = self.overlap(stay.arrived, now);
         let measured = self.measured(stay.arrived);
         let service = &mut self.result.services[stay.service as usize];
@@ -431,7 +440,7 @@ impl Observe {
     #[inline]
     pub fn visited(&mut self, sums: &mut EndpointSums, stay: Stay, start: Time, end: Time, status: u16) {
         let inside = self.measured(stay.arrived) && end.0 <= self.window_start + self.window_length;
-        if !inside || status >= 400 || !self.windows.is_empty() {
+        if !inside || status >= 400 || !stay.counts || !self.windows.is_empty() {
             self.service_started(sums, stay, start);
             self.busy(sums, 1, start, end);
             return self.attempt_left(sums, stay, end, End::Answer(Answer::Status(status)));

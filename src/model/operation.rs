@@ -239,6 +239,7 @@ impl World<'_> {
             join,
             status,
             endpoint,
+            site,
             arrived,
             wake,
             ..
@@ -250,16 +251,17 @@ impl World<'_> {
         }
         let incoming: Incoming = self.tasks[task].incoming();
         self.count_work(task);
-        let stay = self.stay(endpoint, incoming.sent, arrived);
+        let stay = self.stay(site, endpoint, incoming.sent, arrived);
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,
             now,
             End::Answer(Answer::Status(status)),
         );
+        self.leave_shield(&incoming, arrived, Some(status), now);
         self.release_slot(task, now, agenda);
-        self.unload(endpoint, now);
-        if self.services_of(endpoint).meter_base != NIL {
+        self.unload(site, endpoint, now);
+        if self.services_of(endpoint).meter_base != NIL && stay.counts {
             self.meter_served(task, now);
         }
         self.free_task(task);

@@ -12,6 +12,7 @@ pub use fault::{
 };
 
 pub use crate::policy::connection_pool::Protocol;
+use crate::policy::overload::ShieldOptions;
 use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, connection_pool};
 use crate::random::{Arrival, Distribution};
 use crate::time::{Duration, Time};
@@ -43,7 +44,7 @@ pub struct Plan {
     pub branches: Vec<u32>,
     /// Arms of all `choose` steps.
     pub arms: Vec<ArmPlan>,
-    /// Every place a call is made from: the clients' first, in their order, then those of the program.
+    /// Every place a call is made from: the clients' first, in their order, then those of the program, then those of health checks.
     pub sites: Vec<SitePlan>,
     /// Who calls whom, for reports: several sites may share one.
     pub edges: Vec<EdgePlan>,
@@ -127,6 +128,8 @@ pub struct ServicePlan {
     pub threading: Threading,
     /// What becomes of a request whose caller gave up.
     pub on_cancel: OnCancel,
+    /// What stands in front of each endpoint's queue.
+    pub shield: ShieldOptions,
     /// The services' operations in [`Plan::operations`].
     pub first_operation: u32,
     /// How many of them.
@@ -295,7 +298,7 @@ pub struct ArmPlan {
 pub struct SitePlan {
     /// The operation called.
     pub operation: u32,
-    /// Its edge, for reports.
+    /// Its edge, for reports; [`NO_EDGE`]: it is that of a cluster's health checks.
     pub edge: u32,
     /// Its cluster in [`Plan::clusters`].
     pub cluster: u32,
@@ -310,6 +313,9 @@ pub struct SitePlan {
     /// Bytes of the answer; an index in [`Plan::distributions`] or [`NO_SIZE`].
     pub response_size: u32,
 }
+
+/// Nobody's call.
+pub const NO_EDGE: u32 = u32::MAX;
 
 /// It demands nothing.
 pub const NO_DEMAND: u32 = u32::MAX;

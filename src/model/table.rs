@@ -34,9 +34,9 @@ impl<T> Table<T> {
         self.free.push(slot);
     }
 
-    /// Whether no row is in use.
-    pub fn is_empty(&self) -> bool {
-        self.free.len() == self.rows.len()
+    /// How many rows are in use.
+    pub fn len(&self) -> usize {
+        self.rows.len() - self.free.len()
     }
 
     /// All slots, the free ones included.

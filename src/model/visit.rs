@@ -94,7 +94,7 @@ impl World<'_> {
             queue_limit,
             ..
         } = *self.services_of(incoming.endpoint);
-        let stay = self.stay(incoming.endpoint, incoming.sent, now);
+        let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, now);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         if let Some(status) = self.fails_at_once(incoming) {
@@ -141,7 +141,7 @@ impl World<'_> {
         if !self.within_horizon(arrived) {
             return;
         }
-        let stay = self.stay(incoming.endpoint, incoming.sent, arrived);
+        let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, arrived);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         let (work, status) = match self.fails_at_once(incoming) {

@@ -114,22 +114,18 @@ impl World<'_> {
 
     /// The event of a policy's timer.
     pub(super) fn policy_timer(&mut self, caller: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
-        let row = &mut self.callers[caller as usize];
+        let row = &self.callers[caller as usize];
         if row.alarm.sequence != sequence || row.alarm.at > now {
             return;
         }
         // After the last request nothing is left that could be decided.
-        if now > Time::ZERO + self.plan.duration && self.calls.is_empty() {
+        if now > Time::ZERO + self.plan.duration && self.only_checks_are_left() {
             return;
         }
+        let row = &mut self.callers[caller as usize];
         row.cluster.on_timer(now);
         row.alarm = Alarm::NONE;
         self.send_checks(caller, now, agenda);
         self.attend(caller, now, agenda);
-    }
-
-    /// Asks the endpoints that a caller's policy wants to have asked whether they are well.
-    fn send_checks(&mut self, caller: u32, now: Time, _: &mut Agenda<Event>) {
-        while let Some((_endpoint, _timeout)) = self.callers[caller as usize].cluster.next_check(now) {}
     }
 }

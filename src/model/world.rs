@@ -13,7 +13,9 @@ use crate::model::fault::{self, Faults};
 use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
-use crate::model::plan::{Discipline, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, Threading, UNLIMITED};
+use crate::model::plan::{
+    Discipline, EndpointPlan, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, Threading, UNLIMITED,
+};
 use crate::model::probe::Probe;
 use crate::model::processor_sharing::Shared;
 use crate::model::result::RunResult;
@@ -22,6 +24,7 @@ use crate::model::task::{Join, Task};
 use crate::model::timers::{Timer, Timers};
 use crate::model::visit::Lanes;
 use crate::model::{Elision, RunOptions};
+use crate::policy::overload::Shield;
 use crate::policy::{CallerInfo, EndpointIndex, Upstream, balancer};
 use crate::random::{Key, Purpose, Rng, Streams};
 use crate::time::{Duration, Time};
@@ -32,7 +35,7 @@ pub(crate) const NIL: u32 = u32::MAX;
 /// What the event loop reads of a site: its plan, with what follows from it.
 #[derive(Debug)]
 pub(crate) struct SiteState {
-    /// Its edge.
+    /// Its edge, as in the plan.
     pub edge: u32,
     /// Where its callers begin in [`World::cluster_of`].
     pub cluster_base: u32,
@@ -103,6 +106,10 @@ pub(crate) struct World<'p> {
     pub(super) clients: Vec<Client>,
     pub(super) users: Vec<User>,
     pub(super) calls: Table<Call>,
+    /// Those of them that are health checks.
+    pub(super) checks_in_flight: usize,
+    /// The site of each cluster's health checks.
+    pub(super) check_sites: Vec<u32>,
     pub(super) tasks: Table<Task>,
     pub(super) joins: Table<Join>,
     /// Cancellations on their way: the task, its attempt, and who gives up.
@@ -112,6 +119,8 @@ pub(crate) struct World<'p> {
     remembers_tasks: bool,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) stations: Vec<Station>,
+    /// By endpoint; those of services without any are never asked. Empty where no service has any.
+    pub(super) shields: Vec<Option<Shield>>,
     /// Requests at each endpoint, where events tell.
     pub(super) load: Vec<u32>,
     pub(super) lanes: Lanes,
@@ -151,7 +160,6 @@ impl<'p> World<'p> {
             };
         }
         World {
-            streams,
             horizon: Time::ZERO + plan.duration + plan.drain,
             current: Sequence(0),
             next_generation: 0,
@@ -166,6 +174,8 @@ impl<'p> World<'p> {
             clients: Vec::new(),
             users: Vec::new(),
             calls: Table::default(),
+            checks_in_flight: 0,
+            check_sites: plan.check_sites(),
             tasks: Table::default(),
             joins: Table::default(),
             cancels: Table::default(),
@@ -173,6 +183,8 @@ impl<'p> World<'p> {
             remembers_tasks: plan.services.iter().any(|service| service.on_cancel != OnCancel::Continue),
             endpoints: plan.endpoints.iter().map(Endpoint::new).collect(),
             stations: vec![Station::default(); plan.endpoints.len()],
+            shields: shields(plan, &streams),
+            streams,
             load: vec![0; plan.endpoints.len()],
             lanes,
             shared: (0..if any_shared { plan.endpoints.len() } else { 0 })
@@ -214,6 +226,17 @@ impl<'p> World<'p> {
             self.task_of_call[call as usize] = task;
         }
     }
+}
+
+fn shields(plan: &Plan, streams: &Streams) -> Vec<Option<Shield>> {
+    if plan.services.iter().all(|service| service.shield.is_empty()) {
+        return Vec::new();
+    }
+    let shield = |(number, endpoint): (u64, &EndpointPlan)| {
+        let options = &plan.services[endpoint.service as usize].shield;
+        (!options.is_empty()).then(|| Shield::new(options, streams.rng(Purpose::Shield, number), Time::ZERO))
+    };
+    (0..).zip(&plan.endpoints).map(shield).collect()
 }
 
 fn upstream(plan: &Plan, cluster: &crate::model::plan::ClusterPlan) -> Arc<Upstream> {
@@ -283,6 +306,7 @@ fn service_state(
         && service.discipline == Discipline::Fifo
         && service.queue_timeout == Duration::MAX
         && service.on_cancel == OnCancel::Continue
+        && service.shield.is_empty()
         && !is_struck(plan, index, service)
         && leaves[operations].iter().all(|&is_leaf| is_leaf);
     let could_fold_request_hop = could_settle_visits && service.concurrency == UNLIMITED;

@@ -6,6 +6,7 @@ use crate::policy::balancer::{Balancer, Hints};
 use crate::policy::candidates::{LocalitySchedules, Rules};
 use crate::policy::connection_pool::Connection;
 use crate::policy::endpoints::Endpoints;
+use crate::policy::overload::Guard;
 use crate::policy::pinned::Pinned;
 use crate::policy::timeline::Moment;
 use crate::policy::upstream::{Upstream, View};
@@ -33,6 +34,8 @@ pub struct Cluster {
     pinned: Option<Box<Pinned>>,
     // Where anything watches the endpoints.
     watch: Option<Box<Watch>>,
+    // Where the caller holds calls back.
+    guard: Option<Box<Guard>>,
     rng: Rng,
 }
 
@@ -63,6 +66,7 @@ impl Cluster {
             Box::new(Pinned::new(config.connections, view.listing().infos.len(), rng))
         });
         let watch = Watch::new(view.config(), &mut rng, now);
+        let guard = Guard::new(&view.config().guard, &mut rng, now);
         let mut cluster = Cluster {
             active: vec![0; view.listing().infos.len()],
             view,
@@ -73,6 +77,7 @@ impl Cluster {
             demands: Vec::new(),
             pinned,
             watch,
+            guard,
             rng,
         };
         cluster.watch_new_endpoints(|_| true, now);
@@ -143,6 +148,22 @@ impl Cluster {
     /// A [`Refusal`] says why there is no endpoint.
     #[inline]
     pub fn pick_again(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
+        if let Some(guard) = &mut self.guard {
+            if call.attempt == 0 {
+                guard.admit(now)?;
+            }
+            let picked = self.pick_admitted(call, reselection, now);
+            if let (Err(_), Some(guard)) = (&picked, &mut self.guard) {
+                guard.on_refused(now);
+            }
+            return picked;
+        }
+        self.pick_admitted(call, reselection, now)
+    }
+
+    /// Places an attempt of a call that the caller does not hold back.
+    #[inline]
+    fn pick_admitted(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
         if let Some(endpoint) = self.acquire_pinned(now) {
             return Ok(Ticket { endpoint });
         }
@@ -257,10 +278,14 @@ impl Cluster {
             }
             self.obey_watch(now);
         }
-        match &self.view.config().retry {
+        let verdict = match &self.view.config().retry {
             None => Verdict::Done,
             Some(retry) => retry.verdict(outcome, &mut self.rng),
+        };
+        if let (Some(guard), Verdict::Done) = (&mut self.guard, verdict) {
+            guard.on_finished(outcome, now);
         }
+        verdict
     }
 
     /// An endpoint of the upstream says that it is idle (for balancers with idle queues): when it has served its last request, and
@@ -337,7 +362,7 @@ impl Cluster {
         self.watch.as_mut().and_then(|watch| watch.next_check(now))
     }
 
-    /// What a health check has found.
+    /// What a health check has found, or (an immediate failure) what a request's answer has said of it.
     pub fn on_checked(&mut self, endpoint: EndpointIndex, finding: health_check::Finding, now: Time) {
         if let Some(watch) = &mut self.watch {
             watch.on_checked(endpoint, finding, now);

@@ -15,6 +15,7 @@ pub mod health_check;
 mod listing;
 mod metadata;
 pub mod outlier_detection;
+pub mod overload;
 mod pinned;
 pub mod retry;
 mod timeline;
@@ -51,6 +52,8 @@ pub struct ClusterConfig {
     pub failure_accrual: Option<failure_accrual::Config>,
     /// How endpoints are asked whether they are well; `None`: they are not.
     pub health_check: Option<health_check::Options>,
+    /// What a caller holds back of itself.
+    pub guard: overload::GuardOptions,
 }
 
 impl ClusterConfig {
@@ -71,6 +74,7 @@ impl From<balancer::Config> for ClusterConfig {
             outlier_detection: None,
             failure_accrual: None,
             health_check: None,
+            guard: overload::GuardOptions::default(),
         }
     }
 }

@@ -209,6 +209,7 @@ impl Watch {
         match out {
             0 => discovered,
             _ if discovered == Health::Excluded => Health::Excluded,
+            _ if self.checker.as_ref().is_some_and(|checker| checker.is_excluded(endpoint)) => Health::Excluded,
             ACCRUAL if discovered != Health::Unhealthy => self.shut,
             _ => Health::Unhealthy,
         }

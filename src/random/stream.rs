@@ -48,6 +48,8 @@ pub enum Purpose {
     Discovery = 18,
     /// When random faults come, and for how long.
     FaultTime = 19,
+    /// Which requests a proxy beside an endpoint turns away.
+    Shield = 24,
 }
 
 /// Mixes two words into one; for a fixed `b` a bijection of `a`, and the reverse.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny};
 use xxhash_rust::xxh64::xxh64;
 
+use crate::policy::health_check::Finding;
 use crate::policy::{self, Answer, CallerInfo, EndpointInfo, LoadReport, Metadata, MetadataMatch, Outcome, PRIORITY_MAX};
 use crate::replay::setup::explain;
 use crate::time::Duration;
@@ -20,6 +21,7 @@ pub enum Line {
     Done(DoneLine),
     Health(HealthLine),
     Probe(ProbeLine),
+    Check(CheckLine),
     Tick,
     Caller(CallerLine),
 }
@@ -40,6 +42,7 @@ enum Op {
     Done,
     Health,
     Probe,
+    Check,
     Tick,
     Caller,
 }
@@ -60,6 +63,7 @@ pub fn parse(text: &[u8]) -> Result<(Option<f64>, Line), String> {
             Line::Tick
         }
         Op::Probe => Line::Probe(read(text)?),
+        Op::Check => Line::Check(read(text)?),
         Op::Caller => Line::Caller(read(text)?),
     };
     Ok((head.t, line))
@@ -255,6 +259,9 @@ pub struct DoneLine {
     local_origin: Option<LocalOrigin>,
     /// What the endpoint says of itself.
     pub load: Option<LoadLine>,
+    /// Whether the answer had Envoy's header of that name.
+    #[serde(default, alias = "x-envoy-immediate-health-check-fail")]
+    pub immediate_health_check_fail: bool,
 }
 
 /// What an endpoint says of itself: an ORCA report, and what research policies ask for.
@@ -314,6 +321,39 @@ pub struct ProbeLine {
     pub endpoint: String,
     #[serde(default)]
     pub load: LoadLine,
+}
+
+/// What a health check has found.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckLine {
+    #[serde(rename = "op")]
+    _op: IgnoredAny,
+    #[serde(default, rename = "t")]
+    _t: IgnoredAny,
+    pub endpoint: String,
+    status: Option<u16>,
+    #[serde(default)]
+    timeout: bool,
+    local_origin: Option<LocalOrigin>,
+    #[serde(default, alias = "x-envoy-immediate-health-check-fail")]
+    immediate_health_check_fail: bool,
+}
+
+impl CheckLine {
+    /// As the policies see it; a line that says nothing is an answer with 200.
+    pub fn finding(&self) -> Result<Finding, String> {
+        if self.immediate_health_check_fail {
+            return Ok(Finding::ImmediateFailure);
+        }
+        match (self.timeout, self.local_origin, self.status) {
+            (true, ..) | (_, Some(LocalOrigin::Timeout), _) => Ok(Finding::Timeout),
+            (_, Some(LocalOrigin::ConnectFailure | LocalOrigin::Reset), _) => Ok(Finding::NetworkFailure),
+            (false, None, None) => Ok(Finding::Status(200)),
+            (false, None, Some(status @ 100..600)) => Ok(Finding::Status(status)),
+            (false, None, Some(status)) => Err(format!("`status` must be an HTTP status, not {status}")),
+        }
+    }
 }
 
 /// An end that the caller saw without an answer.

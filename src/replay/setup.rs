@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::policy::balancer::{Config, NAMES, known_name};
 use crate::policy::candidates::{self, CommonLbConfig, LbSubsetConfig, LocalityMode, OverprovisioningFactor, Parts, Percent};
+use crate::policy::overload::{GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
 use crate::policy::{ClusterConfig, MetadataMatch, connection_pool, failure_accrual, health_check, outlier_detection, retry};
 use crate::time::Duration;
 
@@ -83,6 +84,10 @@ struct Mesh {
     outlier_detection: Option<outlier_detection::Config>,
     failure_accrual: Option<failure_accrual::Config>,
     health_check: Option<health_check::Options>,
+    admission_control: Option<admission_control::Options>,
+    local_rate_limit: Option<local_rate_limit::Options>,
+    nack_admission_filter: Option<nack_admission_filter::Options>,
+    adaptive_throttling: Option<adaptive_throttling::Options>,
     connection_pool: Option<Pool>,
     // A script says itself when a call times out.
     #[serde(rename = "timeout")]
@@ -191,6 +196,10 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         mesh.outlier_detection.as_ref().map(outlier_detection::Config::check),
         mesh.failure_accrual.as_ref().map(failure_accrual::Config::check),
         mesh.health_check.as_ref().map(health_check::Options::check),
+        mesh.admission_control.as_ref().map(admission_control::Options::check),
+        mesh.local_rate_limit.as_ref().map(local_rate_limit::Options::check),
+        mesh.nack_admission_filter.as_ref().map(nack_admission_filter::Options::check),
+        mesh.adaptive_throttling.as_ref().map(adaptive_throttling::Options::check),
         mesh.common_lb_config.as_ref().map(CommonLbConfig::check),
         mesh.lb_subset_config.as_ref().map(LbSubsetConfig::check),
     ];
@@ -217,6 +226,12 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         outlier_detection: mesh.outlier_detection,
         failure_accrual: mesh.failure_accrual,
         health_check: mesh.health_check,
+        guard: GuardOptions {
+            admission_control: mesh.admission_control,
+            local_rate_limit: mesh.local_rate_limit,
+            nack_admission_filter: mesh.nack_admission_filter,
+            adaptive_throttling: mesh.adaptive_throttling,
+        },
         ..balancer.into()
     })
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{clients as readable_clients, each_step, given, services as readable_services};
 use crate::policy::PRIORITY_MAX;
+use crate::policy::overload::{
+    adaptive_concurrency, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter,
+};
 use crate::random::{ArrivalConfig, DistributionConfig, Unit};
 use crate::scenario::compile::zone_of;
 use crate::scenario::decode::Field;
@@ -99,7 +102,31 @@ pub(super) fn services(document: &Document, _: &Index<'_>, diagnostics: &mut Dia
         if let Some((queue, _)) = given(&service.queue) {
             longer_than_zero(&queue.timeout, "timeout", diagnostics);
         }
+        sensible(
+            service.local_rate_limit.as_ref(),
+            local_rate_limit::Options::check,
+            diagnostics,
+        );
+        sensible(
+            service.admission_control.as_ref(),
+            admission_control::Options::check,
+            diagnostics,
+        );
+        sensible(
+            service.adaptive_concurrency.as_ref(),
+            adaptive_concurrency::Options::check,
+            diagnostics,
+        );
         endpoints(service, diagnostics);
+    }
+}
+
+/// What a policy says of its own options.
+fn sensible<T>(field: Option<&Field<T>>, check: impl Fn(&T) -> Result<(), String>, diagnostics: &mut Diagnostics) {
+    if let Some(field) = field
+        && let Some(Err(problem)) = field.get().map(check)
+    {
+        diagnostics.bad_value(field.span, &problem);
     }
 }
 
@@ -237,6 +264,18 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         {
             diagnostics.bad_value(field.span, &problem);
         }
+        sensible(mesh.admission_control.set(), admission_control::Options::check, diagnostics);
+        sensible(mesh.local_rate_limit.set(), local_rate_limit::Options::check, diagnostics);
+        sensible(
+            mesh.nack_admission_filter.set(),
+            nack_admission_filter::Options::check,
+            diagnostics,
+        );
+        sensible(
+            mesh.adaptive_throttling.set(),
+            adaptive_throttling::Options::check,
+            diagnostics,
+        );
         if let Inherited::Set(field) = &mesh.common_lb_config
             && let Some(Err(problem)) = field.get().map(|config| config.check())
         {

@@ -81,6 +81,7 @@ pub(crate) fn compile(document: &Document, index: &Index<'_>, shared: &mut Share
     compiler.clients();
     compiler.operations();
     let faults = compiler.faults();
+    compiler.plan.add_checks();
     Compiled {
         plan: compiler.plan,
         names: compiler.names,

@@ -9,6 +9,7 @@ use serde::de::value::{Error, StrDeserializer};
 use super::{Compiler, value};
 use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, SitePlan};
 use crate::policy::candidates::{self, Parts};
+use crate::policy::overload::{GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
 use crate::policy::{
     ClusterConfig, MetadataMatch, balancer, connection_pool, failure_accrual, health_check, outlier_detection, retry,
 };
@@ -59,9 +60,37 @@ struct Policy<'s> {
     outlier_detection: Option<&'s outlier_detection::Config>,
     failure_accrual: Option<&'s failure_accrual::Config>,
     health_check: Option<&'s health_check::Options>,
+    guard: Guarded<'s>,
     pool: Option<&'s ConnectionPool>,
     candidates: Parts<'s>,
     demand: Option<&'s MetadataMatch>,
+}
+
+/// What holds of how callers hold themselves back.
+#[derive(Default)]
+struct Guarded<'s> {
+    admission_control: Option<&'s admission_control::Options>,
+    local_rate_limit: Option<&'s local_rate_limit::Options>,
+    nack_admission_filter: Option<&'s nack_admission_filter::Options>,
+    adaptive_throttling: Option<&'s adaptive_throttling::Options>,
+}
+
+impl<'s> Guarded<'s> {
+    fn inherit(&mut self, mesh: &'s Mesh) {
+        self.admission_control = inherit(&mesh.admission_control, self.admission_control);
+        self.local_rate_limit = inherit(&mesh.local_rate_limit, self.local_rate_limit);
+        self.nack_admission_filter = inherit(&mesh.nack_admission_filter, self.nack_admission_filter);
+        self.adaptive_throttling = inherit(&mesh.adaptive_throttling, self.adaptive_throttling);
+    }
+
+    fn options(&self) -> GuardOptions {
+        GuardOptions {
+            admission_control: self.admission_control.cloned(),
+            local_rate_limit: self.local_rate_limit.cloned(),
+            nack_admission_filter: self.nack_admission_filter.cloned(),
+            adaptive_throttling: self.adaptive_throttling.cloned(),
+        }
+    }
 }
 
 impl<'s> Policy<'s> {
@@ -74,6 +103,7 @@ impl<'s> Policy<'s> {
             outlier_detection: None,
             failure_accrual: None,
             health_check: None,
+            guard: Guarded::default(),
             pool: None,
             candidates: Parts::default(),
             demand: None,
@@ -85,6 +115,7 @@ impl<'s> Policy<'s> {
             policy.outlier_detection = inherit(&mesh.outlier_detection, policy.outlier_detection);
             policy.failure_accrual = inherit(&mesh.failure_accrual, policy.failure_accrual);
             policy.health_check = inherit(&mesh.health_check, policy.health_check);
+            policy.guard.inherit(mesh);
             policy.pool = inherit(&mesh.connection_pool, policy.pool);
             policy.demand = inherit(&mesh.metadata_match, policy.demand);
             let parts = &mut policy.candidates;
@@ -113,6 +144,7 @@ impl<'s> Policy<'s> {
             outlier_detection: self.outlier_detection.cloned(),
             failure_accrual: self.failure_accrual.cloned(),
             health_check: self.health_check.cloned(),
+            guard: self.guard.options(),
             ..balancer.into()
         }
     }

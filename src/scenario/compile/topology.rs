@@ -2,6 +2,7 @@
 
 use super::{Compiler, value};
 use crate::model::plan::{self, EndpointPlan, LinkPlan, Probability, ServicePlan, UNLIMITED};
+use crate::policy::overload::ShieldOptions;
 use crate::policy::{EndpointInfo, Health};
 use crate::random::{Distribution, Share, Unit};
 use crate::scenario::decode::{Field, Named};
@@ -235,6 +236,11 @@ fn service_plan(service: &Service) -> ServicePlan {
             None | Some(OnCancel::Continue) => plan::OnCancel::Continue,
             Some(OnCancel::DropQueued) => plan::OnCancel::DropQueued,
             Some(OnCancel::Stop) => plan::OnCancel::Stop,
+        },
+        shield: ShieldOptions {
+            local_rate_limit: value(&service.local_rate_limit).cloned(),
+            admission_control: value(&service.admission_control).cloned(),
+            adaptive_concurrency: value(&service.adaptive_concurrency).cloned(),
         },
         first_operation: 0,
         operation_count: 0,

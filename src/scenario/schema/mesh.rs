@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::values::Inherited;
 use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, OverprovisioningFactor, Percent};
+use crate::policy::overload::{adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
 use crate::policy::{MetadataMatch, balancer, failure_accrual, health_check, outlier_detection, retry};
 use crate::scenario::decode::Field;
 use crate::time::Duration;
@@ -28,6 +29,14 @@ pub struct Mesh {
     pub failure_accrual: Inherited<Field<failure_accrual::Config>>,
     /// How callers ask endpoints whether they are well; they do not if absent.
     pub health_check: Inherited<Field<health_check::Options>>,
+    /// Callers turn calls away while too few of the recent ones succeed (Envoy's filter); they do not if absent.
+    pub admission_control: Inherited<Field<admission_control::Options>>,
+    /// A token bucket at each caller; none if absent.
+    pub local_rate_limit: Inherited<Field<local_rate_limit::Options>>,
+    /// Callers hold calls back while more than half of the recent ones were refused (Finagle's filter); they do not if absent.
+    pub nack_admission_filter: Inherited<Field<nack_admission_filter::Options>>,
+    /// Callers hold calls back by the SRE book's formula; they do not if absent.
+    pub adaptive_throttling: Inherited<Field<adaptive_throttling::Options>>,
     /// Which endpoints a call may go to, for Envoy's balancers: the panic threshold, and how localities take part.
     pub common_lb_config: Inherited<Field<CommonLbConfig>>,
     /// As in `common_lb_config`, over which it wins: a level of which a smaller share can be picked uses all its endpoints.

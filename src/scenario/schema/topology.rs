@@ -9,6 +9,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::mesh::Mesh;
 use super::values::{Bandwidth, Limit};
+use crate::policy::overload::{adaptive_concurrency, admission_control, local_rate_limit};
 use crate::policy::{Metadata, PRIORITY_MAX};
 use crate::random::{DistributionConfig, Share};
 use crate::scenario::decode::{Field, LIST_OR_ONE, Named};
@@ -83,6 +84,13 @@ pub struct Service {
     pub threading: Option<Field<Threading>>,
     /// What becomes of a request whose caller gave up; `continue` if absent.
     pub on_cancel: Option<Field<OnCancel>>,
+    /// A token bucket in front of each endpoint: beyond it the answer is 429; none if absent.
+    pub local_rate_limit: Option<Field<local_rate_limit::Options>>,
+    /// Each endpoint answers 503 while too few of its recent answers are successes (Envoy's filter); it does not if absent.
+    pub admission_control: Option<Field<admission_control::Options>>,
+    /// How many requests each endpoint has at once, found from how latency grows with them; beyond it the answer is 503. No limit if
+    /// absent.
+    pub adaptive_concurrency: Option<Field<adaptive_concurrency::Options>>,
     /// What can be called, by name: each a list of steps that run in order.
     pub operations: Field<Named<Vec<Field<Step>>>>,
     /// Overrides the scenario's `mesh`, key by key, for calls to this service.

@@ -9,6 +9,7 @@ pub mod candidates;
 pub mod catalog;
 mod cluster;
 pub mod connection_pool;
+pub mod discovery;
 mod endpoints;
 pub mod failure_accrual;
 pub mod health_check;

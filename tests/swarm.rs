@@ -85,6 +85,7 @@ impl Builder {
             network: NetworkPlan {
                 zones,
                 zone_names: (0..zones).map(|zone| format!("z{zone}")).collect(),
+                zone_regions: vec![String::new(); zones as usize],
                 links,
             },
             services: vec![],
@@ -97,6 +98,7 @@ impl Builder {
             sites: vec![],
             edges: vec![],
             clusters: vec![],
+            discoveries: vec![],
             clients: vec![],
             faults: vec![],
         };
@@ -144,6 +146,7 @@ impl Builder {
                     weight: dice.one(&[1, 1, 1, 3]),
                     ..EndpointInfo::default()
                 },
+                membership: Membership::ALWAYS,
             });
         }
         // Half of the services are plain ones, whose visits can be computed on arrival.
@@ -205,6 +208,7 @@ impl Builder {
             config,
             connections,
             demands: Vec::new(),
+            discovery: STATIC,
         });
         let edge = self.plan.edges.len() as u32;
         self.plan.edges.push(EdgePlan {

@@ -123,6 +123,7 @@ fn plan(endpoints: u32) -> Plan {
         fail: Probability::NEVER,
         fail_status: 503,
         info: Default::default(),
+        membership: Membership::ALWAYS,
     };
     let edge = |from, operation| EdgePlan { from, operation };
     Plan {
@@ -133,6 +134,7 @@ fn plan(endpoints: u32) -> Plan {
         network: NetworkPlan {
             zones: 1,
             zone_names: vec![String::new()],
+            zone_regions: vec![String::new()],
             links: Vec::new(),
         },
         services: vec![service(0, 2, UNLIMITED, 0), service(2, endpoints, 8, 1)],
@@ -145,6 +147,7 @@ fn plan(endpoints: u32) -> Plan {
         sites: Vec::new(),
         edges: vec![edge(Owner::Client(0), 0), edge(Owner::Service(0), 1)],
         clusters: Vec::new(),
+        discoveries: Vec::new(),
         clients: vec![client()],
         faults: Vec::new(),
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::engine::Agenda;
 use crate::model::event::Event;
 use crate::model::key::{self, TextRoom};
-use crate::model::plan::{ConnectionPlan, Owner};
+use crate::model::plan::{ConnectionPlan, Owner, STATIC};
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
 use crate::policy::connection_pool::ConnectionPool;
-use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Refusal, Ticket, Verdict};
+use crate::policy::{Answer, CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Refusal, Ticket, Verdict};
 use crate::random::Purpose;
 use crate::time::Time;
 
@@ -44,6 +44,8 @@ pub(crate) struct Caller {
     pub endpoint_count: u32,
     /// The upstream.
     pub service: u32,
+    /// Its place among those who learn of endpoints; `NIL`: it knows all of them from the start.
+    pub learner: u32,
 }
 
 /// Who keeps the connections.
@@ -123,8 +125,12 @@ impl World<'_> {
             first_endpoint: service.first_endpoint,
             endpoint_count: service.endpoint_count,
             service: plan.service,
+            learner: NIL,
         });
         self.cluster_of[slot as usize] = index;
+        if plan.discovery != STATIC {
+            self.begin_to_learn(index, cluster_plan, caller, now);
+        }
         if plan.config.balancer.wants().idle_reports {
             self.listen_for_idle(index, now);
         }
@@ -250,6 +256,10 @@ impl World<'_> {
             endpoint: EndpointIndex(row.endpoint),
         };
         let cluster = row.cluster;
+        if caller.learner != NIL && matches!(outcome.answer, Answer::ConnectFailure | Answer::Reset) {
+            self.connection_lost(cluster, now, agenda);
+        }
+        let caller = &mut self.callers[cluster as usize];
         let verdict = caller.cluster.on_finished(ticket, outcome, now);
         self.attend(cluster, now, agenda);
         verdict

@@ -55,8 +55,13 @@ impl World<'_> {
     /// Gives each target of a fault the condition that all active faults together make.
     fn apply(&mut self, fault: u32, now: Time, agenda: &mut Agenda<Event>) {
         let targets = self.fault_targets[fault as usize].clone();
+        self.apply_to(&targets, now, agenda);
+    }
+
+    /// Gives endpoints (in ascending order) the condition that all active faults and their own coming and going make.
+    pub(super) fn apply_to(&mut self, targets: &[u32], now: Time, agenda: &mut Agenda<Event>) {
         let (mut lost, mut turned, mut changed) = (Vec::new(), Vec::new(), Vec::new());
-        for &endpoint in &targets {
+        for &endpoint in targets {
             let (condition, slowdown, slow_add) = self.condition(endpoint);
             self.stations[endpoint as usize].slow_add = slow_add;
             let row = &mut self.endpoints[endpoint as usize];
@@ -80,7 +85,7 @@ impl World<'_> {
 
     /// What the active faults together make of an endpoint: refusing wins over hanging, factors multiply, the last addition counts.
     fn condition(&self, endpoint: u32) -> (Condition, f64, u32) {
-        let mut condition = Condition::Up;
+        let mut condition = self.own_condition(endpoint);
         let mut slowdown = 1.0 / self.plan.endpoints[endpoint as usize].speed;
         let mut slow_add = NIL;
         for (index, fault) in self.plan.faults.iter().enumerate() {

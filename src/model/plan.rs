@@ -2,7 +2,11 @@
 //!
 //! `scenario/compile.rs` makes it; below that point a scenario cannot be wrong, so the model asserts and does not report.
 
+mod discovery;
+
 use std::sync::Arc;
+
+pub use discovery::{DiscoveryPlan, Membership, STATIC};
 
 pub use crate::policy::connection_pool::Protocol;
 use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, connection_pool};
@@ -42,6 +46,8 @@ pub struct Plan {
     pub edges: Vec<EdgePlan>,
     /// Policies by owner (a client or a service) and upstream; each caller of the owner has one of its own.
     pub clusters: Vec<ClusterPlan>,
+    /// How callers learn of endpoints, where they do not know all of them from the start.
+    pub discoveries: Vec<DiscoveryPlan>,
     /// The clients.
     pub clients: Vec<ClientPlan>,
     /// The faults, in the order of the file.
@@ -80,6 +86,8 @@ pub struct NetworkPlan {
     pub zones: u32,
     /// What discovery calls each zone.
     pub zone_names: Vec<String>,
+    /// The region of each; empty: it has none.
+    pub zone_regions: Vec<String>,
     /// The link from zone `a` to zone `b` is `links[a * zones + b]`.
     pub links: Vec<LinkPlan>,
 }
@@ -173,6 +181,8 @@ pub struct EndpointPlan {
     pub fail_status: u16,
     /// What discovery says of it.
     pub info: EndpointInfo,
+    /// When it is there.
+    pub membership: Membership,
 }
 
 /// A probability as a threshold on 64 uniform bits, so that one draw decides and coins are monotone in it.
@@ -339,6 +349,8 @@ pub struct ClusterPlan {
     pub connections: ConnectionPlan,
     /// What its calls demand of an endpoint's metadata.
     pub demands: Vec<MetadataMatch>,
+    /// How it learns of the endpoints: an index in [`Plan::discoveries`] or [`STATIC`].
+    pub discovery: u32,
 }
 
 /// How a caller connects to an endpoint.

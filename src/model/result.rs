@@ -80,6 +80,11 @@ pub struct ServiceResult {
     pub in_flight_nanos: u128,
     /// How often a caller's policy took an endpoint out of balancing, within the measured window.
     pub ejections: u64,
+    /// Nanoseconds from a change of an endpoint to a caller that believes it, each caller by itself, where the change lies within the
+    /// measured window.
+    pub belief_delay: Histogram,
+    /// Attempts that were sent to an endpoint that was gone or down while the caller took it to be there.
+    pub stale_requests: u64,
     /// Pairs of a caller and an endpoint between which there was an attempt, over the whole run.
     pub connections: u64,
     /// Attempts by the bucket of their arrival, over the whole run.

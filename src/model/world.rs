@@ -6,13 +6,14 @@ use crate::engine::{self, Agenda, Digest, Sequence};
 use crate::model::call::Call;
 use crate::model::caller::Caller;
 use crate::model::client::{Client, User};
+use crate::model::discovery::Discovery;
 use crate::model::endpoint::{Endpoint, Station};
 use crate::model::event::Event;
 use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
 use crate::model::plan::{
-    Discipline, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
+    Discipline, Instr, Membership, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
 };
 use crate::model::probe::Probe;
 use crate::model::processor_sharing::Shared;
@@ -125,6 +126,7 @@ pub(crate) struct World<'p> {
     pub(super) cluster_of: Vec<u32>,
     pub(super) fault_targets: Vec<Vec<u32>>,
     pub(super) fault_active: Vec<bool>,
+    pub(super) discovery: Discovery,
 }
 
 impl<'p> World<'p> {
@@ -182,6 +184,7 @@ impl<'p> World<'p> {
             cluster_of: vec![NIL; clusters as usize],
             fault_targets: Vec::new(),
             fault_active: Vec::new(),
+            discovery: Discovery::new(plan, &streams),
             plan,
         }
     }
@@ -279,6 +282,7 @@ fn service_state(
         && service.queue_timeout == Duration::MAX
         && service.on_cancel == OnCancel::Continue
         && !is_struck(plan, index, service)
+        && !comes_or_goes(plan, service)
         && leaves[operations].iter().all(|&is_leaf| is_leaf);
     let could_fold_request_hop = could_settle_visits && service.concurrency == UNLIMITED;
     let on = elision == Elision::On;
@@ -306,6 +310,12 @@ fn is_struck(plan: &Plan, index: u32, service: &ServicePlan) -> bool {
         TargetPlan::Endpoints(targets) => targets.iter().any(|target| endpoints.contains(target)),
         TargetPlan::Some { service, .. } => *service == index,
     })
+}
+
+/// Whether any endpoint of a service is not there for the whole run.
+fn comes_or_goes(plan: &Plan, service: &ServicePlan) -> bool {
+    let endpoints = &plan.endpoints[service.first_endpoint as usize..][..service.endpoint_count as usize];
+    endpoints.iter().any(|endpoint| endpoint.membership != Membership::ALWAYS)
 }
 
 /// Of each operation, whether it makes no call. Its instructions end where the next operation's begin.
@@ -365,6 +375,7 @@ impl engine::World for World<'_> {
             Event::FaultBegins { fault } => self.fault_begins(fault, now, agenda),
             Event::FaultEnds { fault } => self.fault_ends(fault, now, agenda),
             Event::PolicyTimer { caller } => self.policy_timer(caller, sequence, now, agenda),
+            Event::Discovery { item } => self.discover(item, now, agenda),
         }
     }
 }
@@ -383,6 +394,7 @@ pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     let mut world = World::new(plan, options);
     let mut agenda = Agenda::default();
     world.start_faults(&mut agenda);
+    world.start_discovery(&mut agenda);
     world.start_watching(&mut agenda);
     world.start_clients(&mut agenda);
     let mut digest = Digest::default();

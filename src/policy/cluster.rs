@@ -384,7 +384,8 @@ impl Cluster {
             pinned.reserve(self.view.listing().infos.len());
         }
         for &endpoint in self.view.endpoints() {
-            if last.listing().is_retired(endpoint) {
+            // What is still known of one that comes back while attempts at it are under way stays known.
+            if last.listing().is_retired(endpoint) && self.active[endpoint.at()] == 0 {
                 self.balancer.on_added(endpoint, now);
             }
         }

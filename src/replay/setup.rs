@@ -79,6 +79,9 @@ fn set(options: &mut Map<String, Value>, path: &str, value: &Value) -> Result<()
 struct Mesh {
     #[serde(rename = "balancer")]
     _balancer: IgnoredAny,
+    // A script says itself who is there.
+    #[serde(rename = "discovery")]
+    _discovery: IgnoredAny,
     retry: Option<retry::Options>,
     outlier_detection: Option<outlier_detection::Config>,
     failure_accrual: Option<failure_accrual::Config>,

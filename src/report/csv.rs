@@ -59,6 +59,8 @@ fn service_rows(rows: &mut Rows<'_>, service: &ServiceSummary) {
     rows.value("busy_slots", &service.busy_slots);
     rows.value("utilization_ratio", &service.utilization_ratio);
     rows.value("load_max_ratio", &service.load_max_ratio);
+    rows.named("discovery_delay_seconds", &service.discovery_delay_seconds);
+    rows.value("stale_requests_total", &service.stale_requests_total);
     rows.value("connections_total", &service.connections_total);
 }
 

@@ -6,9 +6,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::at_least_a_millisecond;
 use super::kubernetes::{Loss, grid};
 use super::values::{distribution, seconds};
-use super::at_least_a_millisecond;
 use crate::math;
 use crate::random::DistributionConfig;
 use crate::time::{Duration, Time};
@@ -81,7 +81,8 @@ impl Options {
     /// When the endpoint's own reports or its checks come: the period.
     fn period(&self) -> Duration {
         // A report is due well within the time; half of it is what the clients of Consul's own API do.
-        self.ttl.map_or(self.interval, |ttl| Duration(ttl.0 / 2).max(Duration::from_millis(1)))
+        self.ttl
+            .map_or(self.interval, |ttl| Duration(ttl.0 / 2).max(Duration::from_millis(1)))
     }
 
     /// When an endpoint that was lost at `at` is critical at the servers; its checks come at `phase` (a share of the period). `nodes` is how

@@ -190,6 +190,13 @@ impl Server {
         true
     }
 
+    /// The last sign of an instance was longer ago by `span`.
+    pub fn age(&mut self, instance: u32, span: Duration) {
+        if let Some(lease) = &mut self.leases[instance as usize] {
+            lease.updated = Time(lease.updated.0.saturating_sub(span.0));
+        }
+    }
+
     /// A minute is over, for the count of renewals.
     pub fn on_minute(&mut self) {
         self.last_minute = std::mem::take(&mut self.this_minute);
@@ -219,7 +226,12 @@ impl Server {
         let has_ended = |lease: &Option<Lease>| lease.is_some_and(|lease| now > lease.updated + lasts);
         let mut expired = std::mem::take(&mut self.expired);
         expired.clear();
-        expired.extend((0..).zip(&self.leases).filter(|(_, lease)| has_ended(lease)).map(|(instance, _)| instance));
+        expired.extend(
+            (0..)
+                .zip(&self.leases)
+                .filter(|(_, lease)| has_ended(lease))
+                .map(|(instance, _)| instance),
+        );
         let percent = self.options.renewal_percent_threshold.value();
         let count = eviction_count(self.size, expired.len() as u32, percent) as usize;
         for place in 0..count {

@@ -50,7 +50,11 @@ pub struct Options {
 #[serde(default, deny_unknown_fields)]
 pub struct ReadinessProbe {
     /// How long after the container's start the first one comes; 0s if absent.
-    #[serde(alias = "initialDelaySeconds", alias = "initial_delay_seconds", deserialize_with = "seconds")]
+    #[serde(
+        alias = "initialDelaySeconds",
+        alias = "initial_delay_seconds",
+        deserialize_with = "seconds"
+    )]
     #[schemars(with = "Duration")]
     pub initial_delay: Duration,
     /// From one to the next; 10s if absent.

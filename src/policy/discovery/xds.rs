@@ -164,18 +164,21 @@ enum Waiting {
 }
 
 impl PushQueue {
-    /// An empty queue of `proxies`.
-    pub fn new(throttle: u32, proxies: usize) -> PushQueue {
+    /// An empty queue.
+    pub fn new(throttle: u32) -> PushQueue {
         PushQueue {
             throttle,
             under_way: 0,
-            waiting: VecDeque::with_capacity(proxies),
-            states: vec![Waiting::Nothing; proxies],
+            waiting: VecDeque::new(),
+            states: Vec::new(),
         }
     }
 
     /// A proxy is to be pushed to; what it waits for already is merged with it.
     pub fn add(&mut self, proxy: u32) {
+        if self.states.len() <= proxy as usize {
+            self.states.resize(proxy as usize + 1, Waiting::Nothing);
+        }
         let state = &mut self.states[proxy as usize];
         *state = match *state {
             Waiting::Nothing => {

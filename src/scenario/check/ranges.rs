@@ -99,6 +99,12 @@ pub(super) fn services(document: &Document, _: &Index<'_>, diagnostics: &mut Dia
         if let Some((queue, _)) = given(&service.queue) {
             longer_than_zero(&queue.timeout, "timeout", diagnostics);
         }
+        if let Some((churn, _)) = given(&service.churn)
+            && let Some(&every) = churn.every.get()
+            && every < Duration::from_millis(1)
+        {
+            diagnostics.out_of_range(churn.every.span, "every", "at least 1ms");
+        }
         endpoints(service, diagnostics);
     }
 }
@@ -109,6 +115,12 @@ fn endpoints(service: &Service, diagnostics: &mut Diagnostics) {
         at_least_one(&endpoint.weight, "weight", diagnostics);
         positive(&endpoint.speed, "speed", diagnostics);
         fail(&endpoint.fail, diagnostics);
+        longer_than_zero(&endpoint.leaves, "leaves", diagnostics);
+        if let (Some((joins, _)), Some((leaves, span))) = (given(&endpoint.joins), given(&endpoint.leaves))
+            && leaves <= joins
+        {
+            diagnostics.out_of_range(span, "leaves", "after `joins`");
+        }
         if let Some((priority, span)) = given(&endpoint.priority)
             && *priority > PRIORITY_MAX
         {
@@ -213,6 +225,11 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         let Some((mesh, _)) = given(mesh) else { return };
         if let Inherited::Set(field) = &mesh.retry
             && let Some(Err(problem)) = field.get().map(|retry| retry.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
+        if let Inherited::Set(field) = &mesh.discovery
+            && let Some(Err(problem)) = field.get().map(|config| config.check())
         {
             diagnostics.bad_value(field.span, &problem);
         }

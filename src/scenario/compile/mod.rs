@@ -22,7 +22,7 @@ use crate::model::plan::{self, Warmup};
 use crate::random::{Distribution, DistributionConfig, Unit};
 use crate::time::Duration;
 
-pub(crate) use topology::zone_of;
+pub(crate) use topology::{replacements, zone_of};
 
 /// What `drain` is if it is absent.
 const DRAIN: Duration = Duration::from_secs(60);
@@ -100,6 +100,7 @@ fn empty_plan(document: &Document, duration: Duration) -> Plan {
         network: plan::NetworkPlan {
             zones: 1,
             zone_names: vec![String::new()],
+            zone_regions: vec![String::new()],
             links: Vec::new(),
         },
         services: Vec::new(),
@@ -112,6 +113,7 @@ fn empty_plan(document: &Document, duration: Duration) -> Plan {
         sites: Vec::new(),
         edges: Vec::new(),
         clusters: Vec::new(),
+        discoveries: Vec::new(),
         clients: Vec::new(),
         faults: Vec::new(),
     }

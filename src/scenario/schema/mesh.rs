@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::values::Inherited;
 use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, OverprovisioningFactor, Percent};
-use crate::policy::{MetadataMatch, balancer, failure_accrual, health_check, outlier_detection, retry};
+use crate::policy::{MetadataMatch, balancer, discovery, failure_accrual, health_check, outlier_detection, retry};
 use crate::scenario::decode::Field;
 use crate::time::Duration;
 
@@ -16,8 +16,9 @@ pub struct Mesh {
     /// Which endpoint gets a call: a policy's name such as `envoy/least_request`, or `{NAME: {option: value}}`. `envoy/round_robin` if
     /// absent.
     pub balancer: Inherited<Field<balancer::Config>>,
-    /// How a caller learns of the endpoints: `static`, all of them from the start.
-    pub discovery: Inherited<Field<Discovery>>,
+    /// How a caller learns of the endpoints, and how late: `dns`, `poll`, `eureka`, `consul`, `xds` (or `istio`), `linkerd`, `kubernetes` (or
+    /// `kube_proxy`), each with options; `static` if absent: all of them from the start.
+    pub discovery: Inherited<Field<discovery::Config>>,
     /// Time for a call with all its retries; no limit if absent or 0.
     pub timeout: Inherited<Field<Duration>>,
     /// When a call is tried again; never if absent.
@@ -42,47 +43,6 @@ pub struct Mesh {
     pub metadata_match: Inherited<Field<MetadataMatch>>,
     /// How callers connect; connections are there from the start and cost nothing if absent.
     pub connection_pool: Inherited<Field<ConnectionPool>>,
-}
-
-/// How a caller learns of the endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Discovery {
-    /// It knows them from the start.
-    Static,
-}
-
-impl<'de> Deserialize<'de> for Discovery {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Discovery, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Discovery;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("`static`")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Discovery, E> {
-                match text {
-                    "static" => Ok(Discovery::Static),
-                    _ => Err(E::unknown_variant(text, &["static"])),
-                }
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Discovery, A::Error> {
-                match map.next_key::<String>()? {
-                    Some(name) => self.visit_str(&name),
-                    None => Err(serde::de::Error::invalid_length(0, &self)),
-                }
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
-impl JsonSchema for Discovery {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Discovery".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"description": "How a caller learns of the endpoints.", "const": "static"})
-    }
 }
 
 /// How a caller connects to an endpoint: a new connection takes one round trip.

@@ -89,6 +89,7 @@ pub(crate) const REQUIRED_KEYS: &[(&str, &[&str])] = &[
     ("Link", &["from", "to"]),
     ("Service", &["operations"]),
     ("Arm", &["steps"]),
+    ("Churn", &["every"]),
     ("Client", &["call", "arrivals"]),
     ("Fault", &["at"]),
 ];

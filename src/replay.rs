@@ -165,7 +165,7 @@ impl<W: Write> Bench<W> {
             Line::Done(done) => self.done(&done)?,
             Line::Health(health) => self.health(&health)?,
             Line::Probe(probe) => self.probe(&probe)?,
-            Line::Caller(caller) => self.cluster.on_caller(&caller.info()?),
+            Line::Caller(caller) => self.cluster.on_caller(&caller.info()?, self.now),
             Line::Tick => {}
         }
         self.tell()?;

@@ -99,8 +99,18 @@ impl World<'_> {
                 Some(Connections::Pool(ConnectionPool::new(options, service.endpoint_count, rng)))
             }
         };
+        let (region, sub_zone) = match plan.owner {
+            Owner::Client(_) => (self.plan.network.zone_regions[zone as usize].clone(), String::new()),
+            Owner::Service(service) => {
+                let first = self.plan.services[service as usize].first_endpoint;
+                let own = &self.plan.endpoints[(first + caller) as usize].info;
+                (own.region.clone(), own.sub_zone.clone())
+            }
+        };
         let info = CallerInfo {
             instance: caller,
+            region,
+            sub_zone,
             zone: self.plan.network.zone_names[zone as usize].clone(),
             ..self.peers(cluster_plan)
         };

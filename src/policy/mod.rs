@@ -52,6 +52,8 @@ pub struct ClusterConfig {
     pub failure_accrual: Option<failure_accrual::Config>,
     /// How endpoints are asked whether they are well; `None`: they are not.
     pub health_check: Option<health_check::Options>,
+    /// Which localities a caller prefers, as Istio sees it; `None`: no difference is made.
+    pub locality_lb_setting: Option<candidates::LocalityLbSetting>,
 }
 
 impl ClusterConfig {
@@ -72,6 +74,7 @@ impl From<balancer::Config> for ClusterConfig {
             outlier_detection: None,
             failure_accrual: None,
             health_check: None,
+            locality_lb_setting: None,
         }
     }
 }
@@ -106,8 +109,12 @@ pub struct CallerInfo {
     pub instance: u32,
     /// How many peers there are, itself included; at least 1.
     pub instances: u32,
+    /// Its region; empty: unknown.
+    pub region: String,
     /// Its zone; empty: unknown.
     pub zone: String,
+    /// Its sub-zone; empty: unknown.
+    pub sub_zone: String,
     /// How many of the peers are in each zone; empty: unknown.
     pub local_hosts: Arc<[(String, u32)]>,
 }
@@ -118,7 +125,9 @@ impl Default for CallerInfo {
         CallerInfo {
             instance: 0,
             instances: 1,
+            region: String::new(),
             zone: String::new(),
+            sub_zone: String::new(),
             local_hosts: Arc::new([]),
         }
     }

@@ -253,6 +253,11 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         {
             diagnostics.bad_value(field.span, &problem);
         }
+        if let Inherited::Set(field) = &mesh.locality_lb_setting
+            && let Some(Err(problem)) = field.get().map(|setting| setting.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
         if let Inherited::Set(field) = &mesh.lb_subset_config
             && let Some(Err(problem)) = field.get().map(|config| config.check())
         {

@@ -98,6 +98,7 @@ impl<'s> Policy<'s> {
                 inherit(&mesh.overprovisioning_factor, parts.overprovisioning_factor.as_ref()).copied();
             parts.weighted_priority_health =
                 inherit(&mesh.weighted_priority_health, parts.weighted_priority_health.as_ref()).copied();
+            parts.locality_lb_setting = inherit(&mesh.locality_lb_setting, parts.locality_lb_setting);
             parts.lb_subset_config = inherit(&mesh.lb_subset_config, parts.lb_subset_config);
         }
         policy
@@ -116,6 +117,7 @@ impl<'s> Policy<'s> {
             outlier_detection: self.outlier_detection.cloned(),
             failure_accrual: self.failure_accrual.cloned(),
             health_check: self.health_check.cloned(),
+            locality_lb_setting: self.candidates.locality_lb_setting.cloned(),
             ..balancer.into()
         }
     }

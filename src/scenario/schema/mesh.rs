@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::values::Inherited;
-use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, OverprovisioningFactor, Percent};
+use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, LocalityLbSetting, OverprovisioningFactor, Percent};
 use crate::policy::{MetadataMatch, balancer, discovery, failure_accrual, health_check, outlier_detection, retry};
 use crate::scenario::decode::Field;
 use crate::time::Duration;
@@ -37,6 +37,8 @@ pub struct Mesh {
     pub overprovisioning_factor: Inherited<Field<OverprovisioningFactor>>,
     /// Whether a level's availability goes by the weights of its endpoints rather than by their number.
     pub weighted_priority_health: Inherited<Field<bool>>,
+    /// Which localities a caller prefers, as Istio sees it: by distance (beside `outlier_detection`), or by shares.
+    pub locality_lb_setting: Inherited<Field<LocalityLbSetting>>,
     /// Subsets of the endpoints by their `metadata`, for Envoy's balancers.
     pub lb_subset_config: Inherited<Field<LbSubsetConfig>>,
     /// What a call demands of an endpoint's `metadata`; it takes effect where there is `lb_subset_config`.

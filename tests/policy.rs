@@ -3,6 +3,7 @@
 //! Recordings are in `policy/<family>/<name>/*.json`: what to set, who the endpoints are, and whom the proxy picked.
 
 mod crowd;
+mod discovery;
 mod envoy;
 mod envoy_candidates;
 mod envoy_weights;
@@ -32,7 +33,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 14] = [
+pub const EVIDENCE: [&[Evidence]; 15] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -47,6 +48,7 @@ pub const EVIDENCE: [&[Evidence]; 14] = [
     traefik::EVIDENCE,
     research::EVIDENCE,
     reality::EVIDENCE,
+    discovery::EVIDENCE,
 ];
 
 fn data(path: &str) -> PathBuf {

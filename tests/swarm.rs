@@ -8,8 +8,8 @@ use meshsim::model::plan::*;
 use meshsim::model::{Elision, RunOptions, RunResult, run};
 use meshsim::policy::balancer;
 use meshsim::policy::connection_pool::{self, Protocol};
-use meshsim::policy::{ClusterConfig, EndpointInfo};
-use meshsim::random::{ArrivalConfig, Distribution, Rng};
+use meshsim::policy::{ClusterConfig, EndpointInfo, discovery};
+use meshsim::random::{ArrivalConfig, Distribution, Rng, Unit};
 use meshsim::time::{Duration, Time};
 
 const BALANCERS: [&str; 9] = [
@@ -23,6 +23,28 @@ const BALANCERS: [&str; 9] = [
     r#""research/jsq""#,
     r#""research/jiq""#,
 ];
+
+/// Ways of learning of endpoints, all much faster than real ones.
+const DISCOVERIES: [&str; 6] = [
+    r#"{"dns": {"ttl": "40ms", "records": "instant"}}"#,
+    r#"{"dns": {"client": "grpc", "records": "instant", "min_resolution_interval": "30ms"}}"#,
+    r#"{"dns": {"dns_refresh_rate": "10ms", "cache": "node", "ttl": "1s", "records": "planned"}}"#,
+    r#"{"poll": {"interval": "20ms", "jitter": "5ms", "latency": "1ms"}}"#,
+    r#"{"xds": {"debounce_after": "10ms", "kubernetes": {"readiness_probe": {"period": "10ms", "timeout": "2ms"}}}}"#,
+    r#"{"kubernetes": {"pleg_relist_period": "5ms", "kube_proxy": {"min_sync_period": "10ms"}}}"#,
+];
+
+fn discoveries() -> Vec<DiscoveryPlan> {
+    let plan = |text: &&str| {
+        let config: discovery::Config = serde_json::from_str(text).expect("these options are valid");
+        let no_file = &mut |_: &str| unreachable!("no file is named");
+        let delays = config
+            .stages()
+            .map(|delay| delay.build(Unit::Duration, no_file).expect("these delays are valid"));
+        DiscoveryPlan { config, delays }
+    };
+    DISCOVERIES.iter().map(plan).collect()
+}
 
 /// Draws a world.
 struct Dice(Rng);
@@ -98,7 +120,7 @@ impl Builder {
             sites: vec![],
             edges: vec![],
             clusters: vec![],
-            discoveries: vec![],
+            discoveries: discoveries(),
             clients: vec![],
             faults: vec![],
         };
@@ -146,7 +168,11 @@ impl Builder {
                     weight: dice.one(&[1, 1, 1, 3]),
                     ..EndpointInfo::default()
                 },
-                membership: Membership::ALWAYS,
+                membership: Membership {
+                    joins: Time(if dice.chance(10) { 50_000_000 } else { 0 }),
+                    leaves: if dice.chance(10) { Time(150_000_000) } else { Time::MAX },
+                    drain: dice.one(&[Duration::ZERO, Duration::from_millis(10)]),
+                },
             });
         }
         // Half of the services are plain ones, whose visits can be computed on arrival.
@@ -197,6 +223,10 @@ impl Builder {
         } else {
             ConnectionPlan::Warm
         };
+        let discovery = match dice.chance(40) {
+            true => dice.below(DISCOVERIES.len() as u32),
+            false => STATIC,
+        };
         let cluster = self.plan.clusters.len() as u32;
         let config = Arc::new(ClusterConfig {
             retry,
@@ -208,7 +238,7 @@ impl Builder {
             config,
             connections,
             demands: Vec::new(),
-            discovery: STATIC,
+            discovery,
         });
         let edge = self.plan.edges.len() as u32;
         self.plan.edges.push(EdgePlan {

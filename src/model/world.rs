@@ -130,7 +130,7 @@ pub(crate) struct World<'p> {
 }
 
 impl<'p> World<'p> {
-    fn new(plan: &'p Plan, options: RunOptions) -> World<'p> {
+    pub(super) fn new(plan: &'p Plan, options: RunOptions) -> World<'p> {
         let streams = Streams::new(options.seed, options.replication);
         let mut timers = Timers::new(options.elision);
         let services = service_states(plan, &streams, options.elision);

@@ -7,12 +7,15 @@ use super::values::Inherited;
 use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, LocalityLbSetting, OverprovisioningFactor, Percent};
 use crate::policy::{MetadataMatch, balancer, discovery, failure_accrual, health_check, outlier_detection, retry};
 use crate::scenario::decode::Field;
+use crate::scenario::profile::ProfileField;
 use crate::time::Duration;
 
 /// What is done with calls. Nothing is on unless it is written here; `null` switches off what an outer level has set.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Mesh {
+    /// A system whose defaults hold here, as it ships them: `meshsim policies profiles/istio` tells which. What is written beside it wins.
+    pub profile: ProfileField,
     /// Which endpoint gets a call: a policy's name such as `envoy/least_request`, or `{NAME: {option: value}}`. `envoy/round_robin` if
     /// absent.
     pub balancer: Inherited<Field<balancer::Config>>,

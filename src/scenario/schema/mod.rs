@@ -36,7 +36,6 @@ pub(crate) const FUTURE_KEYS: &[(&str, &str)] = &[
     ("Mesh", "hedge"),
     ("Mesh", "hedge_policy"),
     ("Mesh", "slow_start"),
-    ("Mesh", "profile"),
     ("Options", "retry_budget"),
     ("Fault", "errors"),
     ("Fault", "delay"),

@@ -1,8 +1,8 @@
 //! How late callers learn of endpoints, in whole simulations: the table of delays of each mechanism, and what lateness costs.
 
 use meshsim::experiment::Experiment;
-use meshsim::report::summary::{ServiceSummary, Summary};
-use meshsim::report::{Results, Value};
+use meshsim::report::Results;
+use meshsim::report::summary::{ServiceSummary, Summary, Value};
 use meshsim::scenario::{Overrides, Source, load};
 
 /// What happens to an endpoint.
@@ -62,55 +62,104 @@ fn check(discovery: &str, what: &str, service: &ServiceSummary, mean: (f64, f64)
     assert!(most <= max, "{discovery}, {what}: {most} at most, not {max}");
 }
 
+/// A mechanism, what happens, and the mean and the maximum of the delay in seconds.
+type Case = (&'static str, &'static str, (f64, f64), f64);
+
 /// The delays of 400 callers, against the sums of the stages: uniform ones have half of their span as the mean, and four standard errors
 /// are allowed, those of what callers share included.
-#[test]
-fn delays_are_those_of_the_stages() {
-    let replicas = "replicas: 40";
-    for (discovery, mean, max) in [
-        ("{dns: {ttl: 30s, records: instant}}", (13.2, 16.8), 30.0),
-        ("{poll: {interval: 30s}}", (13.2, 16.8), 30.0),
-        ("{dns: {dns_refresh_rate: 5s, records: instant}}", (4.4, 5.6), 10.0),
-        ("{dns: {client: jvm, records: instant}}", (15.5, 20.0), 36.0),
-        ("{dns: {ttl: 5s}}", (2.5, 4.5), 6.4),
-        ("istio", (0.15, 1.4), 2.0),
-        ("linkerd", (0.03, 1.2), 2.0),
-        ("kube_proxy", (0.05, 1.3), 3.0),
-        ("consul", (0.0, 10.1), 10.2),
-        ("{eureka: {}}", (165.0, 315.0), 330.0),
-        ("{dns: {client: grpc}}", (29.9, 30.1), 30.1),
-    ] {
-        check(discovery, "crash", &service(discovery, replicas, CRASH), mean, max);
+fn delays(cases: &[Case]) -> String {
+    for &(discovery, what, mean, max) in cases {
+        let late = listed("{name: late, joins: 5m}");
+        let (endpoints, faults) = match what {
+            "crash" => ("replicas: 40", CRASH),
+            "hang" => ("replicas: 40", HANG),
+            _ => (late.as_str(), "[]"),
+        };
+        check(discovery, what, &service(discovery, endpoints, faults), mean, max);
     }
-    for (discovery, mean, max) in [
-        ("istio", (21.1, 31.6), 31.8),
-        ("kube_proxy", (21.0, 31.5), 32.8),
-        ("consul", (10.0, 20.1), 20.2),
-        ("{poll: {interval: 30s}}", (13.2, 16.8), 30.0),
-    ] {
-        check(discovery, "hang", &service(discovery, replicas, HANG), mean, max);
-    }
+    format!("means and maxima of 400 callers' delays in {} simulations", cases.len())
+}
+
+pub fn dns_delays() -> String {
+    delays(&[
+        ("{dns: {ttl: 30s, records: instant}}", "crash", (13.2, 16.8), 30.0),
+        ("{dns: {dns_refresh_rate: 5s, records: instant}}", "crash", (4.4, 5.6), 10.0),
+        ("{dns: {client: jvm, records: instant}}", "crash", (15.5, 20.0), 36.0),
+        ("{dns: {ttl: 5s}}", "crash", (2.5, 4.5), 6.4),
+        ("{dns: {ttl: 30s}}", "new", (13.2, 16.9), 30.4),
+    ])
+}
+
+pub fn grpc_delays() -> String {
+    delays(&[("{dns: {client: grpc}}", "crash", (29.9, 30.1), 30.1)])
+}
+
+pub fn poll_delays() -> String {
+    delays(&[
+        ("{poll: {interval: 30s}}", "crash", (13.2, 16.8), 30.0),
+        ("{poll: {interval: 30s}}", "hang", (13.2, 16.8), 30.0),
+    ])
+}
+
+pub fn eureka_delays() -> String {
+    delays(&[
+        ("{eureka: {}}", "crash", (165.0, 315.0), 330.0),
+        ("{eureka: {}}", "new", (60.0, 90.0), 120.0),
+    ])
+}
+
+pub fn consul_delays() -> String {
+    delays(&[
+        ("consul", "crash", (0.0, 10.1), 10.2),
+        ("consul", "hang", (10.0, 20.1), 20.2),
+        ("{consul: {status: passing}}", "new", (0.0, 0.1), 1.0),
+    ])
+}
+
+pub fn istio_delays() -> String {
+    delays(&[
+        ("istio", "crash", (0.15, 1.4), 2.0),
+        ("istio", "hang", (21.1, 31.6), 31.8),
+        ("istio", "new", (0.12, 0.4), 1.0),
+    ])
+}
+
+pub fn linkerd_delays() -> String {
+    delays(&[("linkerd", "crash", (0.03, 1.2), 2.0), ("linkerd", "new", (0.02, 0.3), 0.5)])
+}
+
+pub fn kube_proxy_delays() -> String {
+    delays(&[
+        ("kube_proxy", "crash", (0.05, 1.3), 3.0),
+        ("kube_proxy", "hang", (21.0, 31.5), 32.8),
+        ("kube_proxy", "new", (0.04, 0.4), 2.0),
+    ])
 }
 
 #[test]
-fn new_endpoints_are_learnt_of_as_late_as_their_registry_lets_them() {
-    let endpoints = listed("{name: late, joins: 5m}");
-    for (discovery, mean, max) in [
-        ("istio", (0.12, 0.4), 1.0),
-        ("linkerd", (0.02, 0.3), 0.5),
-        ("kube_proxy", (0.04, 0.4), 2.0),
-        ("{dns: {ttl: 30s}}", (13.2, 16.9), 30.4),
-        ("{consul: {status: passing}}", (0.0, 0.1), 1.0),
-        ("{eureka: {}}", (60.0, 90.0), 120.0),
+fn delays_are_those_of_the_stages() {
+    for check in [
+        dns_delays,
+        grpc_delays,
+        poll_delays,
+        eureka_delays,
+        consul_delays,
+        istio_delays,
+        linkerd_delays,
+        kube_proxy_delays,
     ] {
-        check(discovery, "new", &service(discovery, &endpoints, ""), mean, max);
+        check();
     }
 }
 
 #[test]
 fn who_is_told_to_go_is_not_missed_if_it_serves_for_long_enough() {
     let failures = |discovery: &str, drain: &str| {
-        let service = service(discovery, &listed(&format!("{{name: gone, leaves: 5m, drain: {drain}}}")), "");
+        let service = service(
+            discovery,
+            &listed(&format!("{{name: gone, leaves: 5m, drain: {drain}}}")),
+            "[]",
+        );
         service.stale_requests_total.value.expect("a count")
     };
     for (discovery, enough) in [
@@ -144,7 +193,7 @@ fn a_small_registry_preserves_itself() {
 fn churn_costs_more_the_longer_answers_are_kept() {
     let churn = "replicas: 10\n      churn: {every: 10s, drain: 2s}";
     let in_vain = |ttl: &str| {
-        let service = service(&format!("{{dns: {{ttl: {ttl}}}}}"), churn, "");
+        let service = service(&format!("{{dns: {{ttl: {ttl}}}}}"), churn, "[]");
         assert_eq!(service.endpoints_total, 10 + 119);
         service.stale_requests_total.value.expect("a count")
     };
@@ -156,7 +205,7 @@ fn churn_costs_more_the_longer_answers_are_kept() {
 
 #[test]
 fn logical_dns_has_one_endpoint_at_a_time() {
-    let service = service("{dns: {ttl: 10s, type: logical_dns}}", "replicas: 4", "");
+    let service = service("{dns: {ttl: 10s, type: logical_dns}}", "replicas: 4", "[]");
     let loads: Vec<f64> = service
         .endpoints
         .iter()

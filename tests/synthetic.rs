@@ -6,8 +6,8 @@ use std::sync::Arc;
 use meshsim::experiment::{FaultLabel, Names, Outcome, Scenario, Variant, VariantResult};
 use meshsim::measure::{Histogram, Series, SeriesHistogram};
 use meshsim::model::plan::{
-    Discipline, EdgePlan, EndpointPlan, NetworkPlan, OnCancel, OperationPlan, Owner, Plan, Probability, ServicePlan, Threading,
-    UNLIMITED, Warmup,
+    Discipline, EdgePlan, EndpointPlan, Membership, NetworkPlan, OnCancel, OperationPlan, Owner, Plan, Probability, ServicePlan,
+    Threading, UNLIMITED, Warmup,
 };
 use meshsim::model::result::{ClientResult, EdgeResult, EndpointResult, Failures, RunResult, ServiceResult};
 use meshsim::time::{Duration, Time};
@@ -258,6 +258,7 @@ fn assemble(plan: &Plan, client: ClientResult, loads: &[u64]) -> RunResult {
             attempts_over_time: client.requests_over_time.clone(),
             failures_over_time: client.failures_over_time.clone(),
             in_flight_over_time: Series::new(plan.duration, plan.interval),
+            ..ServiceResult::default()
         }
     });
     let edge = EdgeResult {

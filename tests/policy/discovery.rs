@@ -13,23 +13,24 @@ use serde_json::Value;
 
 use super::evidence::Evidence;
 use super::{data, read};
+use crate::discovery::{dns_delays, eureka_delays, istio_delays, kube_proxy_delays, linkerd_delays};
 
 pub const EVIDENCE: &[Evidence] = &[
     row("envoy/strict_dns", "rules of when it asks next", when_envoy_asks),
-    row("envoy/strict_dns", "delays over the time of an answer", simulated),
+    row("envoy/strict_dns", "delays over the time of an answer", dns_delays),
     row("grpc/dns", "its floor and its back-off", when_grpc_asks),
     row("poll/registry", "delays over an interval", when_pollers_ask),
     row("eureka/registry", "vectors of thresholds and evictions", eureka_vectors),
     row("eureka/registry", "a lease that ends after twice its time", leases),
-    row("eureka/registry", "delays of new and crashed instances", simulated),
+    row("eureka/registry", "delays of new and crashed instances", eureka_delays),
     row("consul/health", "times of its checks", consul_checks),
     row("istio/xds", "its timeline of debounced events", debounce_timeline),
     row("istio/xds", "a queue that merges", push_queue),
-    row("istio/xds", "delays from pod to proxy", simulated),
-    row("linkerd/destination", "delays from pod to proxy", simulated),
+    row("istio/xds", "delays from pod to proxy", istio_delays),
+    row("linkerd/destination", "delays from pod to proxy", linkerd_delays),
     row("kubernetes/endpoint_slices", "times of detection", detection),
     row("kubernetes/endpoint_slices", "kube-proxy's token bucket", token_bucket),
-    row("kubernetes/endpoint_slices", "delays from pod to node", simulated),
+    row("kubernetes/endpoint_slices", "delays from pod to node", kube_proxy_delays),
     row(
         "istio/locality_lb_setting",
         "vectors of priorities and weights",
@@ -40,11 +41,6 @@ pub const EVIDENCE: &[Evidence] = &[
 
 const fn row(policy: &'static str, against: &'static str, check: fn() -> String) -> Evidence {
     Evidence { policy, against, check }
-}
-
-/// The simulations themselves are in `tests/discovery.rs`.
-fn simulated() -> String {
-    "means and bounds of 400 callers' delays in whole simulations".to_string()
 }
 
 fn at(millis: u64) -> Time {

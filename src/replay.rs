@@ -170,7 +170,7 @@ impl<W: Write> Bench<W> {
             Line::Health(health) => self.health(&health)?,
             Line::Probe(probe) => self.probe(&probe)?,
             Line::Check(check) => self.check(&check)?,
-            Line::Caller(caller) => self.cluster.on_caller(&caller.info()?),
+            Line::Caller(caller) => self.cluster.on_caller(&caller.info()?, self.now),
             // A check that is not answered by now has timed out.
             Line::Tick => self.expire_checks()?,
         }

@@ -4,6 +4,7 @@ mod cli;
 mod conformance;
 mod connections;
 mod determinism;
+mod discovery;
 mod faults;
 mod fidelity;
 mod measures;

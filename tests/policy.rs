@@ -3,6 +3,7 @@
 //! Recordings are in `policy/<family>/<name>/*.json`: what to set, who the endpoints are, and whom the proxy picked.
 
 mod crowd;
+mod discovery;
 mod envoy;
 mod envoy_candidates;
 mod envoy_weights;
@@ -34,7 +35,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 16] = [
+pub const EVIDENCE: [&[Evidence]; 17] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -51,6 +52,7 @@ pub const EVIDENCE: [&[Evidence]; 16] = [
     reality::EVIDENCE,
     health_checks::EVIDENCE,
     overload::EVIDENCE,
+    discovery::EVIDENCE,
 ];
 
 fn data(path: &str) -> PathBuf {

@@ -10,8 +10,8 @@ use meshsim::model::{Elision, RunOptions, RunResult, run, run_audited};
 use meshsim::policy::balancer;
 use meshsim::policy::connection_pool::{self, Protocol};
 use meshsim::policy::overload::{GuardOptions, ShieldOptions};
-use meshsim::policy::{ClusterConfig, EndpointInfo};
-use meshsim::random::{ArrivalConfig, Distribution, Rng};
+use meshsim::policy::{ClusterConfig, EndpointInfo, discovery};
+use meshsim::random::{ArrivalConfig, Distribution, Rng, Unit};
 use meshsim::time::{Duration, Time};
 
 const BALANCERS: [&str; 9] = [
@@ -42,6 +42,28 @@ const ADAPTIVE_CONCURRENCY: &str = r#"{"gradient_controller_config": {
 
 fn options_of<T: serde::de::DeserializeOwned>(text: &str) -> T {
     serde_json::from_str(text).expect("these options are valid")
+}
+
+/// Ways of learning of endpoints, all much faster than real ones.
+const DISCOVERIES: [&str; 6] = [
+    r#"{"dns": {"ttl": "40ms", "records": "instant"}}"#,
+    r#"{"dns": {"client": "grpc", "records": "instant", "min_resolution_interval": "30ms"}}"#,
+    r#"{"dns": {"dns_refresh_rate": "10ms", "cache": "node", "ttl": "1s", "records": "planned"}}"#,
+    r#"{"poll": {"interval": "20ms", "jitter": "5ms", "latency": "1ms"}}"#,
+    r#"{"xds": {"debounce_after": "10ms", "kubernetes": {"readiness_probe": {"period": "10ms", "timeout": "2ms"}}}}"#,
+    r#"{"kubernetes": {"pleg_relist_period": "5ms", "kube_proxy": {"min_sync_period": "10ms"}}}"#,
+];
+
+fn discoveries() -> Vec<DiscoveryPlan> {
+    let plan = |text: &&str| {
+        let config: discovery::Config = serde_json::from_str(text).expect("these options are valid");
+        let no_file = &mut |_: &str| unreachable!("no file is named");
+        let delays = config
+            .stages()
+            .map(|delay| delay.build(Unit::Duration, no_file).expect("these delays are valid"));
+        DiscoveryPlan { config, delays }
+    };
+    DISCOVERIES.iter().map(plan).collect()
 }
 
 /// Draws a world.
@@ -105,6 +127,7 @@ impl Builder {
             network: NetworkPlan {
                 zones,
                 zone_names: (0..zones).map(|zone| format!("z{zone}")).collect(),
+                zone_regions: vec![String::new(); zones as usize],
                 links,
             },
             services: vec![],
@@ -117,6 +140,7 @@ impl Builder {
             sites: vec![],
             edges: vec![],
             clusters: vec![],
+            discoveries: discoveries(),
             clients: vec![],
             faults: vec![],
             windows: vec![],
@@ -177,6 +201,11 @@ impl Builder {
                     address: format!("10.{index}.0.{}:8080", endpoint + 1),
                     weight: dice.one(&[1, 1, 1, 3]),
                     ..EndpointInfo::default()
+                },
+                membership: Membership {
+                    joins: Time(if dice.chance(10) { 50_000_000 } else { 0 }),
+                    leaves: if dice.chance(10) { Time(150_000_000) } else { Time::MAX },
+                    drain: dice.one(&[Duration::ZERO, Duration::from_millis(10)]),
                 },
             });
         }
@@ -242,6 +271,10 @@ impl Builder {
             let checks = dice.one(&HEALTH_CHECKS);
             serde_json::from_str(checks).expect("these options are valid")
         });
+        let discovery = match dice.chance(40) {
+            true => dice.below(DISCOVERIES.len() as u32),
+            false => STATIC,
+        };
         let cluster = self.plan.clusters.len() as u32;
         let config = Arc::new(ClusterConfig {
             retry,
@@ -259,6 +292,7 @@ impl Builder {
             config,
             connections,
             demands: Vec::new(),
+            discovery,
         });
         let edge = self.plan.edges.len() as u32;
         self.plan.edges.push(EdgePlan {
@@ -422,6 +456,7 @@ impl Builder {
             0..=2 => FaultKind::Crash {
                 mode: dice.one(&[CrashMode::Refuse, CrashMode::Hang, CrashMode::Reset]),
                 cold_start,
+                is_node: dice.chance(20),
             },
             3 => FaultKind::SlowFactor(dice.one(&[3.0, 0.5])),
             4 => FaultKind::SlowAdd(0),

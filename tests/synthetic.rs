@@ -6,8 +6,8 @@ use std::sync::Arc;
 use meshsim::experiment::{FaultLabel, Names, Outcome, Scenario, Variant, VariantResult};
 use meshsim::measure::{Histogram, Series, SeriesHistogram};
 use meshsim::model::plan::{
-    Discipline, EdgePlan, EndpointPlan, NetworkPlan, OnCancel, OperationPlan, Owner, Plan, Probability, ServicePlan, Threading,
-    UNLIMITED, Warmup,
+    Discipline, EdgePlan, EndpointPlan, Membership, NetworkPlan, OnCancel, OperationPlan, Owner, Plan, Probability, ServicePlan,
+    Threading, UNLIMITED, Warmup,
 };
 use meshsim::model::result::{ClientResult, EdgeResult, EndpointResult, Failures, RunResult, ServiceResult};
 use meshsim::time::{Duration, Time};
@@ -125,6 +125,7 @@ fn plan(endpoints: u32) -> Plan {
         fail: Probability::NEVER,
         fail_status: 503,
         info: Default::default(),
+        membership: Membership::ALWAYS,
     };
     let edge = |from, operation| EdgePlan { from, operation };
     Plan {
@@ -135,6 +136,7 @@ fn plan(endpoints: u32) -> Plan {
         network: NetworkPlan {
             zones: 1,
             zone_names: vec![String::new()],
+            zone_regions: vec![String::new()],
             links: Vec::new(),
         },
         services: vec![service(0, 2, UNLIMITED, 0), service(2, endpoints, 8, 1)],
@@ -147,6 +149,7 @@ fn plan(endpoints: u32) -> Plan {
         sites: Vec::new(),
         edges: vec![edge(Owner::Client(0), 0), edge(Owner::Service(0), 1)],
         clusters: Vec::new(),
+        discoveries: Vec::new(),
         clients: vec![client()],
         faults: Vec::new(),
         windows: Vec::new(),

@@ -7,6 +7,7 @@ use crate::cli::{self, Exit};
 use meshsim::policy::balancer::{ENTRIES, Entry, known_name};
 use meshsim::policy::catalog;
 use meshsim::replay::setup::unknown_policy;
+use meshsim::scenario::profile::{PROFILES, Profile, profile};
 use meshsim::scenario::schema::fault;
 
 /// Lists the policies, or the options of one
@@ -31,9 +32,10 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
                 return Ok(Exit::Usage);
             }
         },
-        Some(name) => match find(name) {
-            Some(entry) => details(entry),
-            None => {
+        Some(name) => match (find(name), find_profile(name)) {
+            (Some(entry), _) => details(entry),
+            (None, Some(profile)) => profile.text.trim_end().to_string(),
+            (None, None) => {
                 eprintln!("error: {}", unknown_policy(name));
                 return Ok(Exit::Usage);
             }
@@ -49,6 +51,11 @@ fn find(name: &str) -> Option<&'static Entry> {
     balancer.or_else(|| catalog::part(name))
 }
 
+/// The profile of that name.
+fn find_profile(name: &str) -> Option<&'static Profile> {
+    profile(name.strip_prefix("profiles/")?)
+}
+
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table
@@ -62,6 +69,10 @@ fn overview() -> String {
     let mut table = table(["name", "family", "what it does", "source", "checked against"]);
     for entry in ENTRIES.iter().chain(catalog::PARTS) {
         table.add_row([entry.name, entry.family, entry.about, entry.source, entry.checked]);
+    }
+    for profile in PROFILES {
+        let name = format!("profiles/{}", profile.name);
+        table.add_row([name.as_str(), "profiles", profile.about(), "beside each line of it", ""]);
     }
     table.trim_fmt()
 }

@@ -149,6 +149,10 @@ pub struct ServiceFold {
     pub in_flight: Vec<f64>,
     /// Attempts at the busiest endpoint by those at an average one.
     pub load_max: Vec<f64>,
+    /// From a change of an endpoint to each caller that believes it.
+    pub belief_delay: LatencyFold,
+    /// Attempts sent to an endpoint that was gone or down.
+    pub stale_requests: Vec<f64>,
     /// Pairs of a caller and an endpoint that had to do with each other.
     pub connections: Vec<f64>,
     /// Mean number of busy slots (or cores) of all of its endpoints together.
@@ -391,6 +395,8 @@ impl ServiceFold {
         self.failures.merge(&result.failures);
         self.latency.add(&result.latency);
         self.queue_wait.add(&result.queue_wait);
+        self.belief_delay.add(&result.belief_delay);
+        self.stale_requests.push(result.stale_requests as f64);
         self.waited.push(result.waited as f64);
         self.in_flight.push(result.in_flight_nanos as f64 / window);
         self.attempts_over_time.merge(&result.attempts_over_time);

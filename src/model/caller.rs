@@ -6,12 +6,14 @@ use crate::engine::Agenda;
 use crate::model::event::Event;
 use crate::model::key::{self, TextRoom};
 use crate::model::observe::Belief;
-use crate::model::plan::{ConnectionPlan, Owner};
+use crate::model::plan::{ConnectionPlan, Owner, STATIC};
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
 use crate::policy::connection_pool::ConnectionPool;
-use crate::policy::{CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Refusal, Ticket, Verdict, health_check};
+use crate::policy::{
+    Answer, CallInfo, CallerInfo, Cluster, EndpointIndex, MatchId, Outcome, Refusal, Ticket, Verdict, health_check,
+};
 use crate::random::Purpose;
 use crate::time::Time;
 
@@ -56,6 +58,8 @@ pub(crate) struct Caller {
     pub service: u32,
     /// Which of the owner's callers it is.
     pub instance: u32,
+    /// Its place among those who learn of endpoints; `NIL`: it knows all of them from the start.
+    pub learner: u32,
 }
 
 /// Who keeps the connections.
@@ -109,8 +113,18 @@ impl World<'_> {
                 Some(Connections::Pool(ConnectionPool::new(options, service.endpoint_count, rng)))
             }
         };
+        let (region, sub_zone) = match plan.owner {
+            Owner::Client(_) => (self.plan.network.zone_regions[zone as usize].clone(), String::new()),
+            Owner::Service(service) => {
+                let first = self.plan.services[service as usize].first_endpoint;
+                let own = &self.plan.endpoints[(first + caller) as usize].info;
+                (own.region.clone(), own.sub_zone.clone())
+            }
+        };
         let info = CallerInfo {
             instance: caller,
+            region,
+            sub_zone,
             zone: self.plan.network.zone_names[zone as usize].clone(),
             ..self.peers(cluster_plan)
         };
@@ -145,8 +159,12 @@ impl World<'_> {
             endpoint_count: service.endpoint_count,
             service: plan.service,
             instance: caller,
+            learner: NIL,
         });
         self.cluster_of[slot as usize] = index;
+        if plan.discovery != STATIC {
+            self.begin_to_learn(index, cluster_plan, caller, now);
+        }
         self.beliefs_changed(index, now);
         if plan.config.balancer.wants().idle_reports {
             self.listen_for_idle(index, now);
@@ -273,6 +291,10 @@ impl World<'_> {
             endpoint: EndpointIndex(row.endpoint),
         };
         let cluster = row.cluster;
+        if caller.learner != NIL && matches!(outcome.answer, Answer::ConnectFailure | Answer::Reset) {
+            self.connection_lost(cluster, now, agenda);
+        }
+        let caller = &mut self.callers[cluster as usize];
         let verdict = caller.cluster.on_finished(ticket, outcome, now);
         self.attend(cluster, now, agenda);
         verdict

@@ -45,6 +45,8 @@ pub(crate) enum Event {
     DeadlinePasses { deadline: u32 },
     /// A caller's policy wants to be woken.
     PolicyTimer { caller: u32 },
+    /// Something happens in discovery.
+    Discovery { item: u32 },
 }
 
 const _: () = assert!(size_of::<Event>() <= 8);
@@ -73,6 +75,7 @@ impl engine::Event for Event {
             Event::FaultTick { fault } => (18, fault),
             Event::ExtraArrival { extra } => (19, extra),
             Event::DeadlinePasses { deadline } => (20, deadline),
+            Event::Discovery { item } => (21, item),
         };
         (kind << 32) | u64::from(index)
     }

@@ -5,7 +5,7 @@
 use crate::engine::{Agenda, Sequence};
 use crate::model::call::{CONNECT_FAILURE, RESET};
 use crate::model::caller::Connections;
-use crate::model::endpoint::Incoming;
+use crate::model::endpoint::{Condition, Incoming};
 use crate::model::event::Event;
 use crate::model::fault::link::Trouble;
 use crate::model::plan::{LinkPlan, NO_SIZE, NetworkPlan};
@@ -122,6 +122,9 @@ impl World<'_> {
             endpoint,
             site: row.site,
         };
+        if self.endpoints[endpoint as usize].condition != Condition::Up {
+            self.observe.sent_in_vain(caller.service, now);
+        }
         let mut connect = Duration::ZERO;
         if caller.connections.is_some() {
             match self.connection(&incoming, link, now) {

@@ -255,6 +255,21 @@ impl Observe {
         (from.max(Time(self.window_start)), to.min(end))
     }
 
+    /// A caller has come to believe what has been true of an endpoint since `since`.
+    pub fn learnt(&mut self, service: u32, since: Time, now: Time) {
+        if self.measured(since) {
+            self.result.services[service as usize].belief_delay.record(now.since(since).0);
+        }
+    }
+
+    /// An attempt was sent to an endpoint that is gone or down.
+    #[cold]
+    pub fn sent_in_vain(&mut self, service: u32, now: Time) {
+        if self.measured(now) {
+            self.result.services[service as usize].stale_requests += 1;
+        }
+    }
+
     /// A service's call was opened.
     #[inline]
     pub fn call_opened(&mut self, edge: u32, now: Time) {

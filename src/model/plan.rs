@@ -2,10 +2,12 @@
 //!
 //! `scenario/compile.rs` makes it; below that point a scenario cannot be wrong, so the model asserts and does not report.
 
+mod discovery;
 mod fault;
 
 use std::sync::Arc;
 
+pub use discovery::{DiscoveryPlan, Membership, STATIC};
 pub use fault::{
     ColdStartPlan, CrashMode, FaultKind, FaultPlan, InjectPlan, LeakPlan, LinkEffect, LinkFaultPlan, Outage, PartyPlan,
     RepeatPlan, TargetPlan, UnitPlan,
@@ -50,6 +52,8 @@ pub struct Plan {
     pub edges: Vec<EdgePlan>,
     /// Policies by owner (a client or a service) and upstream; each caller of the owner has one of its own.
     pub clusters: Vec<ClusterPlan>,
+    /// How callers learn of endpoints, where they do not know all of them from the start.
+    pub discoveries: Vec<DiscoveryPlan>,
     /// The clients.
     pub clients: Vec<ClientPlan>,
     /// The faults, in the order of the file.
@@ -90,6 +94,8 @@ pub struct NetworkPlan {
     pub zones: u32,
     /// What discovery calls each zone.
     pub zone_names: Vec<String>,
+    /// The region of each; empty: it has none.
+    pub zone_regions: Vec<String>,
     /// The link from zone `a` to zone `b` is `links[a * zones + b]`.
     pub links: Vec<LinkPlan>,
 }
@@ -185,6 +191,8 @@ pub struct EndpointPlan {
     pub fail_status: u16,
     /// What discovery says of it.
     pub info: EndpointInfo,
+    /// When it is there.
+    pub membership: Membership,
 }
 
 /// A probability as a threshold on 64 uniform bits, so that one draw decides and coins are monotone in it.
@@ -354,6 +362,8 @@ pub struct ClusterPlan {
     pub connections: ConnectionPlan,
     /// What its calls demand of an endpoint's metadata.
     pub demands: Vec<MetadataMatch>,
+    /// How it learns of the endpoints: an index in [`Plan::discoveries`] or [`STATIC`].
+    pub discovery: u32,
 }
 
 /// How a caller connects to an endpoint.

@@ -200,6 +200,11 @@ pub struct ServiceResult {
     pub beliefs: Beliefs,
     /// The same by bucket of time, over the whole run; empty where nobody watches.
     pub beliefs_over_time: BeliefsOverTime,
+    /// Nanoseconds from a change of an endpoint to a caller that believes it, each caller by itself, where the change lies within the
+    /// measured window.
+    pub belief_delay: Histogram,
+    /// Attempts that were sent to an endpoint that was gone or down while the caller took it to be there.
+    pub stale_requests: u64,
     /// Pairs of a caller and an endpoint between which there was an attempt, over the whole run.
     pub connections: u64,
     /// Attempts by the bucket of their arrival, over the whole run.

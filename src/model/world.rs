@@ -7,6 +7,7 @@ use crate::model::audit::Audited;
 use crate::model::call::Call;
 use crate::model::caller::Caller;
 use crate::model::client::{Client, User};
+use crate::model::discovery::Discovery;
 use crate::model::endpoint::{Endpoint, Station};
 use crate::model::event::Event;
 use crate::model::fault::{self, Faults};
@@ -14,7 +15,7 @@ use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
 use crate::model::plan::{
-    Discipline, EndpointPlan, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, Threading, UNLIMITED,
+    Discipline, EndpointPlan, Instr, Membership, OnCancel, OperationPlan, Owner, Plan, ServicePlan, Threading, UNLIMITED,
 };
 use crate::model::probe::Probe;
 use crate::model::processor_sharing::Shared;
@@ -138,10 +139,11 @@ pub(crate) struct World<'p> {
     /// The row in `callers`; `NIL`: not made yet.
     pub(super) cluster_of: Vec<u32>,
     pub(super) faults: Faults,
+    pub(super) discovery: Discovery,
 }
 
 impl<'p> World<'p> {
-    fn new(plan: &'p Plan, options: RunOptions) -> World<'p> {
+    pub(super) fn new(plan: &'p Plan, options: RunOptions) -> World<'p> {
         let streams = Streams::new(options.seed, options.replication);
         let mut timers = Timers::new(options.elision);
         let services = service_states(plan, &streams, options.elision);
@@ -199,6 +201,7 @@ impl<'p> World<'p> {
             cluster_base,
             cluster_of: vec![NIL; clusters as usize],
             faults: Faults::new(plan),
+            discovery: Discovery::new(plan, &streams),
             plan,
         }
     }
@@ -308,6 +311,7 @@ fn service_state(
         && service.on_cancel == OnCancel::Continue
         && service.shield.is_empty()
         && !is_struck(plan, index, service)
+        && !comes_or_goes(plan, service)
         && leaves[operations].iter().all(|&is_leaf| is_leaf);
     let could_fold_request_hop = could_settle_visits && service.concurrency == UNLIMITED;
     let on = elision == Elision::On;
@@ -333,6 +337,12 @@ fn is_struck(plan: &Plan, index: u32, service: &ServicePlan) -> bool {
     let endpoints = service.first_endpoint..service.first_endpoint + service.endpoint_count;
     let mut faults = plan.faults.iter().filter(|fault| fault.strikes_endpoints());
     faults.any(|fault| fault.target.can_strike(index, &endpoints)) || fault::link::can_touch(plan, index)
+}
+
+/// Whether any endpoint of a service is not there for the whole run.
+fn comes_or_goes(plan: &Plan, service: &ServicePlan) -> bool {
+    let endpoints = &plan.endpoints[service.first_endpoint as usize..][..service.endpoint_count as usize];
+    endpoints.iter().any(|endpoint| endpoint.membership != Membership::ALWAYS)
 }
 
 /// Of each operation, whether it makes no call. Its instructions end where the next operation's begin.
@@ -395,6 +405,7 @@ impl engine::World for World<'_> {
             Event::ExtraArrival { extra } => self.extra_arrival(extra, sequence, now, agenda),
             Event::DeadlinePasses { deadline } => self.deadline_passes(deadline, now, agenda),
             Event::PolicyTimer { caller } => self.policy_timer(caller, sequence, now, agenda),
+            Event::Discovery { item } => self.discover(item, now, agenda),
         }
     }
 }
@@ -427,6 +438,7 @@ fn simulate<'p, W: engine::World<Event = Event>>(world: &mut W, inner: impl Fn(&
     let mut digest = Digest::default();
     let started = inner(world);
     started.start_faults(&mut agenda);
+    started.start_discovery(&mut agenda);
     started.start_watching(&mut agenda);
     started.start_clients(&mut agenda);
     let horizon = started.horizon;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::policy::balancer::{Balancer, Hints};
-use crate::policy::candidates::{LocalitySchedules, Rules};
+use crate::policy::candidates::{LocalityLbSetting, LocalitySchedules, Rules};
 use crate::policy::connection_pool::Connection;
 use crate::policy::endpoints::Endpoints;
 use crate::policy::overload::Guard;
@@ -36,7 +36,16 @@ pub struct Cluster {
     watch: Option<Box<Watch>>,
     // Where the caller holds calls back.
     guard: Option<Box<Guard>>,
+    // Where it matters which locality an endpoint is in.
+    localities: Option<Box<Localities>>,
     rng: Rng,
+}
+
+/// What discovery says, and who hears it in his own way.
+#[derive(Debug)]
+struct Localities {
+    caller: CallerInfo,
+    answer: Vec<EndpointInfo>,
 }
 
 /// What calls demand of an endpoint's metadata.
@@ -78,14 +87,38 @@ impl Cluster {
             pinned,
             watch,
             guard,
+            localities: None,
             rng,
         };
         cluster.watch_new_endpoints(|_| true, now);
+        cluster.prefer_localities(caller, now);
         let unspoken = cluster.view.config().candidates.metadata_match.clone();
         if cluster.view.offered(&unspoken).is_some() {
             cluster.demand(&unspoken);
         }
         cluster
+    }
+
+    /// Has the caller hear of the endpoints as Istio's `localityLbSetting` tells it, where there is one that takes effect.
+    fn prefer_localities(&mut self, caller: &CallerInfo, now: Time) {
+        let config = self.view.config();
+        let has_detection = config.outlier_detection.is_some();
+        let is_effective = |setting: &LocalityLbSetting| setting.is_effective(has_detection);
+        if !config.locality_lb_setting.as_ref().is_some_and(is_effective) {
+            return;
+        }
+        let answer = match self.localities.take() {
+            Some(localities) => localities.answer,
+            None => {
+                let listed = self.view.endpoints().iter();
+                listed.map(|&endpoint| self.view.info(endpoint).clone()).collect()
+            }
+        };
+        self.localities = Some(Box::new(Localities {
+            caller: caller.clone(),
+            answer: Vec::new(),
+        }));
+        self.on_resolved(&answer, now);
     }
 
     /// The upstream as this caller knows it.
@@ -307,10 +340,11 @@ impl Cluster {
     }
 
     /// From now on this is what is known of the caller.
-    pub fn on_caller(&mut self, caller: &CallerInfo) {
+    pub fn on_caller(&mut self, caller: &CallerInfo, now: Time) {
         self.balancer.on_caller(caller);
         let next = self.view.seen_by(caller, &mut self.place);
         self.come_to(next);
+        self.prefer_localities(caller, now);
     }
 
     /// From now on this caller believes `health` of an endpoint of the list.
@@ -412,6 +446,17 @@ impl Cluster {
 
     /// From now on `answer` is the whole list, its health included. Endpoints that stay keep their index and their state.
     pub fn on_resolved(&mut self, answer: &[EndpointInfo], now: Time) {
+        let setting = self.view.config().locality_lb_setting.as_ref();
+        if let (Some(localities), Some(setting)) = (&mut self.localities, setting) {
+            let told = setting.apply(&localities.caller, answer);
+            localities.answer.clear();
+            localities.answer.extend_from_slice(answer);
+            return self.resolve(&told, now);
+        }
+        self.resolve(answer, now);
+    }
+
+    fn resolve(&mut self, answer: &[EndpointInfo], now: Time) {
         let active = &self.active;
         let next = self
             .view
@@ -429,7 +474,8 @@ impl Cluster {
             pinned.reserve(self.view.listing().infos.len());
         }
         for &endpoint in self.view.endpoints() {
-            if last.listing().is_retired(endpoint) {
+            // What is still known of one that comes back while attempts at it are under way stays known.
+            if last.listing().is_retired(endpoint) && self.active[endpoint.at()] == 0 {
                 self.balancer.on_added(endpoint, now);
             }
         }

@@ -115,8 +115,8 @@ pub(crate) struct LevelLocality {
 }
 
 impl Listing {
-    /// The list that follows `self` (the empty one at the start). An endpoint that was in it keeps its index; a new one takes the
-    /// index of the endpoint that is gone for longest and not busy, if more are gone than there were, or the next one: in that
+    /// The list that follows `self` (the empty one at the start). An endpoint that was in it keeps its index, and one that comes back
+    /// has the index that it had, unless another has taken it; a new one takes the index of the endpoint that is gone for longest and not busy, if more are gone than there were, or the next one: in that
     /// way callers with different calls in flight still give the same indices.
     pub fn successor(&self, shape: &Shape, answer: &[EndpointInfo], is_busy: impl Fn(EndpointIndex) -> bool) -> Listing {
         let mut next = Listing {
@@ -138,11 +138,20 @@ impl Listing {
     fn seat(&mut self, before: &Listing, answer: &[EndpointInfo], is_busy: impl Fn(EndpointIndex) -> bool) {
         let address = |endpoint: EndpointIndex| before.infos[endpoint.at()].address.as_str();
         let known: BTreeMap<&str, EndpointIndex> = before.order.iter().map(|&endpoint| (address(endpoint), endpoint)).collect();
+        let came_back: BTreeMap<&str, EndpointIndex> =
+            before.retired.iter().map(|&endpoint| (address(endpoint), endpoint)).collect();
+        let mut taken: BTreeSet<EndpointIndex> = BTreeSet::new();
+        for info in answer {
+            taken.extend(came_back.get(info.address.as_str()));
+        }
         let spare = before.retired.len().saturating_sub(before.order.len());
-        let mut free = before.retired[..spare].iter().copied().filter(|&endpoint| !is_busy(endpoint));
+        let free = before.retired[..spare].iter().copied();
+        let mut free = free.filter(|&endpoint| !is_busy(endpoint) && !taken.contains(&endpoint));
         for info in answer {
             assert!(info.priority <= PRIORITY_MAX, "priorities end at {PRIORITY_MAX}");
-            let endpoint = known.get(info.address.as_str()).copied().or_else(|| free.next());
+            let address = info.address.as_str();
+            let known = known.get(address).or_else(|| came_back.get(address)).copied();
+            let endpoint = known.or_else(|| free.next());
             let endpoint = endpoint.unwrap_or(EndpointIndex(self.infos.len() as u32));
             if endpoint.at() == self.infos.len() {
                 self.infos.push(info.clone());

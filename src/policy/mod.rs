@@ -9,6 +9,7 @@ pub mod candidates;
 pub mod catalog;
 mod cluster;
 pub mod connection_pool;
+pub mod discovery;
 mod endpoints;
 pub mod failure_accrual;
 pub mod health_check;
@@ -54,6 +55,8 @@ pub struct ClusterConfig {
     pub health_check: Option<health_check::Options>,
     /// What a caller holds back of itself.
     pub guard: overload::GuardOptions,
+    /// Which localities a caller prefers, as Istio sees it; `None`: no difference is made.
+    pub locality_lb_setting: Option<candidates::LocalityLbSetting>,
 }
 
 impl ClusterConfig {
@@ -75,6 +78,7 @@ impl From<balancer::Config> for ClusterConfig {
             failure_accrual: None,
             health_check: None,
             guard: overload::GuardOptions::default(),
+            locality_lb_setting: None,
         }
     }
 }
@@ -109,8 +113,12 @@ pub struct CallerInfo {
     pub instance: u32,
     /// How many peers there are, itself included; at least 1.
     pub instances: u32,
+    /// Its region; empty: unknown.
+    pub region: String,
     /// Its zone; empty: unknown.
     pub zone: String,
+    /// Its sub-zone; empty: unknown.
+    pub sub_zone: String,
     /// How many of the peers are in each zone; empty: unknown.
     pub local_hosts: Arc<[(String, u32)]>,
 }
@@ -121,7 +129,9 @@ impl Default for CallerInfo {
         CallerInfo {
             instance: 0,
             instances: 1,
+            region: String::new(),
             zone: String::new(),
+            sub_zone: String::new(),
             local_hosts: Arc::new([]),
         }
     }

@@ -425,7 +425,11 @@ pub struct CallerLine {
     #[serde(default, rename = "t")]
     _t: IgnoredAny,
     #[serde(default)]
+    region: String,
+    #[serde(default)]
     zone: String,
+    #[serde(default)]
+    sub_zone: String,
     #[serde(default)]
     local_hosts: BTreeMap<String, u32>,
     #[serde(default)]
@@ -447,7 +451,9 @@ impl CallerLine {
         Ok(CallerInfo {
             instance: self.instance,
             instances,
+            region: self.region.clone(),
             zone: self.zone.clone(),
+            sub_zone: self.sub_zone.clone(),
             local_hosts: self.local_hosts.iter().map(|(zone, count)| (zone.clone(), *count)).collect(),
         })
     }

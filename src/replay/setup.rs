@@ -7,7 +7,9 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::policy::balancer::{Config, NAMES, known_name};
-use crate::policy::candidates::{self, CommonLbConfig, LbSubsetConfig, LocalityMode, OverprovisioningFactor, Parts, Percent};
+use crate::policy::candidates::{
+    self, CommonLbConfig, LbSubsetConfig, LocalityLbSetting, LocalityMode, OverprovisioningFactor, Parts, Percent,
+};
 use crate::policy::overload::{GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
 use crate::policy::{ClusterConfig, MetadataMatch, connection_pool, failure_accrual, health_check, outlier_detection, retry};
 use crate::time::Duration;
@@ -80,6 +82,9 @@ fn set(options: &mut Map<String, Value>, path: &str, value: &Value) -> Result<()
 struct Mesh {
     #[serde(rename = "balancer")]
     _balancer: IgnoredAny,
+    // A script says itself who is there.
+    #[serde(rename = "discovery")]
+    _discovery: IgnoredAny,
     retry: Option<retry::Options>,
     outlier_detection: Option<outlier_detection::Config>,
     failure_accrual: Option<failure_accrual::Config>,
@@ -98,6 +103,7 @@ struct Mesh {
     weighted_priority_health: Option<bool>,
     lb_subset_config: Option<LbSubsetConfig>,
     metadata_match: MetadataMatch,
+    locality_lb_setting: Option<LocalityLbSetting>,
 }
 
 /// How connections are used, which matters to balancers that choose for each of them.
@@ -138,12 +144,13 @@ impl Pool {
     }
 }
 /// Keys of a `mesh:` block that can be set by name, as a balancer's options can.
-const MESH_SETTINGS: [&str; 5] = [
+const MESH_SETTINGS: [&str; 6] = [
     "common_lb_config",
     "healthy_panic_threshold",
     "overprovisioning_factor",
     "weighted_priority_health",
     "lb_subset_config",
+    "locality_lb_setting",
 ];
 
 /// The policies around `balancer` that the `mesh:` block of a YAML or JSON document asks for. The balancer wins over the block's.
@@ -202,6 +209,7 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         mesh.adaptive_throttling.as_ref().map(adaptive_throttling::Options::check),
         mesh.common_lb_config.as_ref().map(CommonLbConfig::check),
         mesh.lb_subset_config.as_ref().map(LbSubsetConfig::check),
+        mesh.locality_lb_setting.as_ref().map(LocalityLbSetting::check),
     ];
     for check in checks.into_iter().flatten() {
         check.map_err(|message| format!("in `mesh`: {message}"))?;
@@ -212,6 +220,7 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         overprovisioning_factor: mesh.overprovisioning_factor,
         weighted_priority_health: mesh.weighted_priority_health,
         lb_subset_config: mesh.lb_subset_config.as_ref(),
+        locality_lb_setting: mesh.locality_lb_setting.as_ref(),
     };
     let mut candidates = candidates::Options::new(parts);
     candidates.metadata_match = mesh.metadata_match;
@@ -232,6 +241,7 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
             nack_admission_filter: mesh.nack_admission_filter,
             adaptive_throttling: mesh.adaptive_throttling,
         },
+        locality_lb_setting: mesh.locality_lb_setting,
         ..balancer.into()
     })
 }

@@ -90,6 +90,8 @@ fn service_rows(rows: &mut Rows<'_>, service: &ServiceSummary) {
     rows.value("ejected_ratio", &service.ejected_ratio);
     rows.value("panic_ratio", &service.panic_ratio);
     rows.value("load_max_ratio", &service.load_max_ratio);
+    rows.named("discovery_delay_seconds", &service.discovery_delay_seconds);
+    rows.value("stale_requests_total", &service.stale_requests_total);
     rows.value("connections_total", &service.connections_total);
 }
 

@@ -265,6 +265,8 @@ fn of_service(fold: &ServiceFold, attempts: f64, names: &Names, result: &Variant
         ejected_ratio: part(fold.ejected.iter().copied(), NOBODY_WATCHES),
         panic_ratio: part(fold.panic.iter().copied(), NOBODY_WATCHES),
         load_max_ratio: imbalance(endpoints),
+        discovery_delay_seconds: latency(&fold.belief_delay),
+        stale_requests_total: Value::exact(total(&fold.stale_requests)),
         connections_total: mean(&fold.connections).within(0.0, f64::INFINITY),
         endpoints_total: count as u64,
         endpoints: named(&names.endpoints[first..first + listed], &endpoints[..listed], |endpoint| {

@@ -243,6 +243,10 @@ pub struct ServiceSummary {
     pub panic_ratio: Value,
     /// The busiest endpoint's requests over the mean of all endpoints.
     pub load_max_ratio: Value,
+    /// From a change of an endpoint (it came, went or was lost) to each caller that believes it.
+    pub discovery_delay_seconds: Named<Value>,
+    /// Attempts sent to an endpoint that was gone or down while the caller took it to be there.
+    pub stale_requests_total: Value,
     /// Pairs of a caller and an endpoint that had to do with each other: what a mesh has to keep open, mean over replications.
     pub connections_total: Value,
     /// How many endpoints it has.

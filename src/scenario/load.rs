@@ -14,6 +14,7 @@ use super::files::Files;
 use super::names::Index;
 use super::parse;
 use super::patch::{self, Set};
+use super::profile;
 use super::schema::{Document, FUTURE_KEYS, REQUIRED_KEYS};
 use super::source::{Source, Span};
 use super::tree::{self, Entry, Node, Resolved, Scalar, Value};
@@ -241,6 +242,7 @@ impl Loader<'_> {
         for set in sets.iter().filter(|set| !set.is_about_variants()) {
             set.apply(&mut tree, self.diagnostics);
         }
+        profile::expand(&mut tree, self.diagnostics);
         absorb_text(&mut self.digest, &patch.name);
         absorb(&mut self.digest, &tree);
         let document: Option<Field<Document>> = decode::decode(&tree, KEYS, self.diagnostics);

@@ -13,6 +13,7 @@ mod load;
 mod names;
 mod parse;
 mod patch;
+pub mod profile;
 pub mod schema;
 mod source;
 mod tree;

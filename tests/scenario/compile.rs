@@ -96,6 +96,7 @@ fn the_example_of_the_contract_compiles() {
     let refuse = FaultKind::Crash {
         mode: CrashMode::Refuse,
         cold_start: None,
+        is_node: false,
     };
     assert_eq!(crash.kind, refuse);
     assert_eq!(crash.target, TargetPlan::Endpoints(vec![1, 4, 7, 9]));
@@ -553,6 +554,7 @@ fn faults_take_shares_and_services() {
     let hang = FaultKind::Crash {
         mode: CrashMode::Hang,
         cold_start: None,
+        is_node: false,
     };
     assert_eq!(plan.faults[0].kind, hang);
     assert_eq!(plan.faults[0].lasts, Duration::MAX);

@@ -31,6 +31,14 @@ impl PartyPlan {
 }
 
 impl LinkFaultPlan {
+    /// Whether it keeps an endpoint from telling its registry that it is there. Everybody is the registry too.
+    fn keeps_unheard(&self, endpoint: Party) -> bool {
+        let is_registry = |party: &PartyPlan| party.registry || party.everybody;
+        let from_to = self.from.holds(endpoint) && is_registry(&self.to);
+        let back = self.to.holds(endpoint) && is_registry(&self.from);
+        self.effect == LinkEffect::Cut && (from_to || (back && !self.one_way))
+    }
+
     /// Whether it is about packets from a caller to an endpoint (`there`) or back.
     fn is_about(&self, caller: Party, endpoint: Party, there: bool) -> bool {
         let (source, destination) = if there { (caller, endpoint) } else { (endpoint, caller) };
@@ -103,6 +111,20 @@ pub(in crate::model) struct Trouble {
     pub delay: f64,
     /// Bytes per second at most.
     pub bandwidth: f64,
+}
+
+impl World<'_> {
+    /// A fault of the network begins or ends: who is heard by the registry may have changed.
+    pub(super) fn hear_endpoints(&mut self) {
+        for endpoint in 0..self.plan.endpoints.len() as u32 {
+            let party = endpoint_party(self.plan, endpoint);
+            let is_unheard = self.faults.links.iter().any(|&strand| {
+                let fault = self.faults.strands[strand as usize].fault;
+                matches!(&self.plan.faults[fault as usize].kind, FaultKind::Link(link) if link.keeps_unheard(party))
+            });
+            self.set_unheard(endpoint, is_unheard);
+        }
+    }
 }
 
 impl Faults {

@@ -266,7 +266,10 @@ impl World<'_> {
             return;
         }
         match &plan.kind {
-            FaultKind::Link(_) => enlist(&mut self.faults.links, strand, on),
+            FaultKind::Link(_) => {
+                enlist(&mut self.faults.links, strand, on);
+                self.hear_endpoints();
+            }
             FaultKind::Inject(_) => enlist(&mut self.faults.injects, strand, on),
             FaultKind::HotKey { .. } => enlist(&mut self.faults.hot_keys, strand, on),
             FaultKind::Spike { .. } => self.spike_switched(strand, on, now, agenda),
@@ -287,10 +290,11 @@ impl World<'_> {
         self.faults.outages[kind as usize] > 0
     }
 
-    /// Gives each endpoint the condition that all active faults together make.
-    fn apply(&mut self, targets: &[u32], now: Time, agenda: &mut Agenda<Event>) {
+    /// Gives endpoints (in ascending order) the condition that all active faults and their own coming and going make.
+    pub(super) fn apply(&mut self, targets: &[u32], now: Time, agenda: &mut Agenda<Event>) {
         let (mut lost, mut turned, mut changed) = (Vec::new(), Vec::new(), Vec::new());
         for &endpoint in targets {
+            self.set_node_lost(endpoint, self.is_node_lost(endpoint));
             let (condition, slowdown) = self.condition(endpoint);
             let row = &mut self.endpoints[endpoint as usize];
             if row.condition == Condition::Up && condition != Condition::Up {
@@ -311,14 +315,25 @@ impl World<'_> {
         self.set_slowdowns(&changed, now, agenda);
     }
 
+    /// Whether the machine that an endpoint is on is down.
+    fn is_node_lost(&self, endpoint: u32) -> bool {
+        self.faults.at(endpoint).iter().any(|&strand| {
+            let fault = self.faults.strands[strand as usize].fault;
+            matches!(self.plan.faults[fault as usize].kind, FaultKind::Crash { is_node: true, .. })
+        })
+    }
+
     /// What the active faults together make of an endpoint: refusing wins over resetting, which wins over hanging; factors multiply,
     /// additions add up.
     fn condition(&mut self, endpoint: u32) -> (Condition, f64) {
         let plan = &self.plan.endpoints[endpoint as usize];
-        let mut condition = Condition::Up;
         let mut slowdown = 1.0 / plan.speed;
         let mut fails = plan.fail != Probability::NEVER;
-        let adds = &mut self.faults.adds[endpoint as usize];
+        let mut condition = self.own_condition(endpoint);
+        // Where no fault strikes endpoints, they only come and go.
+        let Some(adds) = self.faults.adds.get_mut(endpoint as usize) else {
+            return (condition, slowdown);
+        };
         adds.clear();
         for &strand in &self.faults.at_endpoint[endpoint as usize] {
             let strand = &self.faults.strands[strand as usize];

@@ -81,6 +81,8 @@ pub enum FaultKind {
         mode: CrashMode,
         /// What they are like when they come back.
         cold_start: Option<ColdStartPlan>,
+        /// Whether the machine goes with them, so that nobody is left to say so.
+        is_node: bool,
     },
     /// Work takes this many times as long.
     SlowFactor(f64),
@@ -220,6 +222,8 @@ pub struct PartyPlan {
     pub clients: Vec<u32>,
     /// These endpoints, also as callers.
     pub endpoints: Vec<u32>,
+    /// The registry that endpoints tell that they are there.
+    pub registry: bool,
 }
 
 /// What tells callers of endpoints, and can be down.

@@ -7,6 +7,7 @@
 mod level;
 mod load;
 mod locality;
+mod locality_lb;
 mod options;
 mod set;
 pub(crate) mod subset;
@@ -14,6 +15,7 @@ pub mod zone_aware;
 
 pub use load::{Counts, Load, availability, distribute};
 pub use locality::effective_locality_weight;
+pub use locality_lb::{Distribute, Failover, LocalityLbSetting, distribute_weights};
 pub use options::{
     CommonLbConfig, FallbackPolicy, ForceLocalZone, LbSubsetConfig, LocalityBasis, LocalityMode, LocalityWeightedLbConfig,
     MetadataFallbackPolicy, Options, OverprovisioningFactor, Parts, Percent, SelectorFallbackPolicy, SubsetSelector,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use crate::policy::balancer::common::words_schema;
+use crate::policy::candidates::LocalityLbSetting;
 use crate::policy::{Metadata, MetadataMatch};
 
 /// Who may be picked. The rules of other families than Envoy have none of these.
@@ -62,6 +63,7 @@ impl Options {
         let threshold = parts.healthy_panic_threshold.or(common.healthy_panic_threshold);
         let factor = parts.overprovisioning_factor;
         let subsets = parts.lb_subset_config.filter(|subsets| !subsets.subset_selectors.is_empty());
+        let has_shares = |setting: &LocalityLbSetting| setting.enabled && !setting.distribute.is_empty();
         Options {
             healthy_panic_threshold: threshold.map_or(defaults.healthy_panic_threshold, Percent::rounded),
             overprovisioning_factor: factor.map_or(defaults.overprovisioning_factor, |factor| factor.0),
@@ -69,6 +71,7 @@ impl Options {
             locality: match (common.locality_weighted_lb_config, common.zone_aware_lb_config) {
                 (Some(_), _) => LocalityMode::Weighted,
                 (None, Some(zone_aware)) => LocalityMode::ZoneAware(zone_aware),
+                (None, None) if parts.locality_lb_setting.is_some_and(has_shares) => LocalityMode::Weighted,
                 (None, None) => defaults.locality,
             },
             subsets: subsets.cloned(),
@@ -90,6 +93,8 @@ pub struct Parts<'a> {
     pub weighted_priority_health: Option<bool>,
     /// `lb_subset_config`.
     pub lb_subset_config: Option<&'a LbSubsetConfig>,
+    /// `locality_lb_setting`, whose shares are weights of localities.
+    pub locality_lb_setting: Option<&'a LocalityLbSetting>,
 }
 
 /// Envoy's `Cluster.CommonLbConfig`, with the newer options of `LocalityLbConfig`.

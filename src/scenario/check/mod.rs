@@ -23,6 +23,7 @@ const CHECKS: &[Check] = &[
     ranges::version,
     names::scenario,
     names::zones,
+    names::regions,
     names::services,
     names::endpoints,
     names::clients,

@@ -70,6 +70,23 @@ pub(super) fn zones(document: &Document, _: &Index<'_>, diagnostics: &mut Diagno
     }
 }
 
+/// Regions hold zones that exist, each at most once.
+pub(super) fn regions(document: &Document, index: &Index<'_>, diagnostics: &mut Diagnostics) {
+    let regions = document.topology.get().and_then(|topology| given(&topology.regions));
+    let mut seen = BTreeMap::new();
+    for (name, zones) in regions.into_iter().flat_map(|(regions, _)| regions.iter()) {
+        proper(name.span, "a region", &name.text, PLAIN, diagnostics);
+        for field in zones.get().into_iter().flatten() {
+            known_zone(&Some(field.clone()), index, diagnostics);
+            let Some(zone) = field.get() else { continue };
+            if let Some(&first) = seen.get(zone) {
+                diagnostics.duplicate_name(field.span, first, "zone", zone);
+            }
+            seen.entry(zone).or_insert(field.span);
+        }
+    }
+}
+
 pub(super) fn services(document: &Document, index: &Index<'_>, diagnostics: &mut Diagnostics) {
     let services = document.topology.get().and_then(|topology| topology.services.get());
     each_proper(services, "a service", PLAIN, diagnostics);

@@ -117,6 +117,12 @@ pub(super) fn services(document: &Document, _: &Index<'_>, diagnostics: &mut Dia
             adaptive_concurrency::Options::check,
             diagnostics,
         );
+        if let Some((churn, _)) = given(&service.churn)
+            && let Some(&every) = churn.every.get()
+            && every < Duration::from_millis(1)
+        {
+            diagnostics.out_of_range(churn.every.span, "every", "at least 1ms");
+        }
         endpoints(service, diagnostics);
     }
 }
@@ -136,6 +142,12 @@ fn endpoints(service: &Service, diagnostics: &mut Diagnostics) {
         at_least_one(&endpoint.weight, "weight", diagnostics);
         positive(&endpoint.speed, "speed", diagnostics);
         fail(&endpoint.fail, diagnostics);
+        longer_than_zero(&endpoint.leaves, "leaves", diagnostics);
+        if let (Some((joins, _)), Some((leaves, span))) = (given(&endpoint.joins), given(&endpoint.leaves))
+            && leaves <= joins
+        {
+            diagnostics.out_of_range(span, "leaves", "after `joins`");
+        }
         if let Some((priority, span)) = given(&endpoint.priority)
             && *priority > PRIORITY_MAX
         {
@@ -249,6 +261,11 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         {
             diagnostics.bad_value(field.span, &problem);
         }
+        if let Inherited::Set(field) = &mesh.discovery
+            && let Some(Err(problem)) = field.get().map(|config| config.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
         if let Inherited::Set(field) = &mesh.outlier_detection
             && let Some(Err(problem)) = field.get().map(|config| config.check())
         {
@@ -278,6 +295,11 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         );
         if let Inherited::Set(field) = &mesh.common_lb_config
             && let Some(Err(problem)) = field.get().map(|config| config.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
+        if let Inherited::Set(field) = &mesh.locality_lb_setting
+            && let Some(Err(problem)) = field.get().map(|setting| setting.check())
         {
             diagnostics.bad_value(field.span, &problem);
         }

@@ -45,6 +45,9 @@ pub(super) fn services(document: &Document, _: &Index<'_>, diagnostics: &mut Dia
             &given_endpoints,
             diagnostics,
         );
+        if let (Some(churn), None) = (&service.churn, &service.replicas) {
+            diagnostics.no_use_for(churn.span, "churn", "replicas");
+        }
         if let Some((endpoints, span)) = given(&service.endpoints)
             && endpoints.is_empty()
         {

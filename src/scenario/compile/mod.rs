@@ -23,7 +23,7 @@ use crate::random::{Distribution, DistributionConfig, Unit};
 use crate::time::Duration;
 
 pub(crate) use faults::{nodes, times_of_faults};
-pub(crate) use topology::zone_of;
+pub(crate) use topology::{replacements, zone_of};
 
 /// What `drain` is if it is absent.
 const DRAIN: Duration = Duration::from_secs(60);
@@ -102,6 +102,7 @@ fn empty_plan(document: &Document, duration: Duration) -> Plan {
         network: plan::NetworkPlan {
             zones: 1,
             zone_names: vec![String::new()],
+            zone_regions: vec![String::new()],
             links: Vec::new(),
         },
         services: Vec::new(),
@@ -114,6 +115,7 @@ fn empty_plan(document: &Document, duration: Duration) -> Plan {
         sites: Vec::new(),
         edges: Vec::new(),
         clusters: Vec::new(),
+        discoveries: Vec::new(),
         clients: Vec::new(),
         faults: Vec::new(),
         windows: Vec::new(),

@@ -7,13 +7,13 @@ use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 
 use super::{Compiler, value};
-use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, SitePlan};
+use crate::model::plan::{self, ClusterPlan, ConnectionPlan, DiscoveryPlan, EdgePlan, Owner, SitePlan};
 use crate::policy::candidates::{self, Parts};
 use crate::policy::overload::{GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
 use crate::policy::{
-    ClusterConfig, MetadataMatch, balancer, connection_pool, failure_accrual, health_check, outlier_detection, retry,
+    ClusterConfig, MetadataMatch, balancer, connection_pool, discovery, failure_accrual, health_check, outlier_detection, retry,
 };
-use crate::random::DistributionConfig;
+use crate::random::{DistributionConfig, Unit};
 use crate::scenario::decode::Field;
 use crate::scenario::schema::mesh::{ConnectionPool, Mesh, Protocol};
 use crate::scenario::schema::values::Inherited;
@@ -64,6 +64,7 @@ struct Policy<'s> {
     pool: Option<&'s ConnectionPool>,
     candidates: Parts<'s>,
     demand: Option<&'s MetadataMatch>,
+    discovery: Option<&'s Field<discovery::Config>>,
 }
 
 /// What holds of how callers hold themselves back.
@@ -107,6 +108,7 @@ impl<'s> Policy<'s> {
             pool: None,
             candidates: Parts::default(),
             demand: None,
+            discovery: None,
         };
         for mesh in levels {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
@@ -118,6 +120,7 @@ impl<'s> Policy<'s> {
             policy.guard.inherit(mesh);
             policy.pool = inherit(&mesh.connection_pool, policy.pool);
             policy.demand = inherit(&mesh.metadata_match, policy.demand);
+            policy.discovery = mesh.discovery.or(policy.discovery);
             let parts = &mut policy.candidates;
             parts.common_lb_config = inherit(&mesh.common_lb_config, parts.common_lb_config);
             parts.healthy_panic_threshold =
@@ -126,6 +129,7 @@ impl<'s> Policy<'s> {
                 inherit(&mesh.overprovisioning_factor, parts.overprovisioning_factor.as_ref()).copied();
             parts.weighted_priority_health =
                 inherit(&mesh.weighted_priority_health, parts.weighted_priority_health.as_ref()).copied();
+            parts.locality_lb_setting = inherit(&mesh.locality_lb_setting, parts.locality_lb_setting);
             parts.lb_subset_config = inherit(&mesh.lb_subset_config, parts.lb_subset_config);
         }
         policy
@@ -145,6 +149,7 @@ impl<'s> Policy<'s> {
             failure_accrual: self.failure_accrual.cloned(),
             health_check: self.health_check.cloned(),
             guard: self.guard.options(),
+            locality_lb_setting: self.candidates.locality_lb_setting.cloned(),
             ..balancer.into()
         }
     }
@@ -245,13 +250,38 @@ impl Compiler<'_, '_> {
         edge
     }
 
+    /// The place of a discovery among those of the plan.
+    fn discovery(&mut self, field: Option<&Field<discovery::Config>>) -> u32 {
+        let Some(field) = field.filter(|field| *field.checked() != discovery::Config::Static) else {
+            return plan::STATIC;
+        };
+        let config = field.checked();
+        let known = self.plan.discoveries.iter().position(|known| known.config == *config);
+        let place = known.unwrap_or_else(|| {
+            let delays = config.stages().map(|delay| {
+                let delay = Field {
+                    span: field.span,
+                    value: Some(delay),
+                };
+                self.distribution(&delay, Unit::Duration)
+            });
+            self.plan.discoveries.push(DiscoveryPlan {
+                config: config.clone(),
+                delays,
+            });
+            self.plan.discoveries.len() - 1
+        });
+        place as u32
+    }
+
     fn cluster(&mut self, owner: Owner, service: u32, policy: &Policy<'_>) -> u32 {
         let (config, connections) = (policy.config(), policy.connections());
+        let discovery = self.discovery(policy.discovery);
         let next = self.plan.clusters.len() as u32;
         let known = self.sites.clusters.entry((key(owner), service)).or_default();
         let equal = known.iter().find(|&&number| {
             let other = &self.plan.clusters[number as usize];
-            other.connections == connections && *other.config == config
+            other.connections == connections && *other.config == config && other.discovery == discovery
         });
         if let Some(&number) = equal {
             return number;
@@ -263,6 +293,7 @@ impl Compiler<'_, '_> {
             config: Arc::new(config),
             connections,
             demands: Vec::new(),
+            discovery,
         });
         next
     }

@@ -1,17 +1,19 @@
 //! Zones and links, services and endpoints.
 
 use super::{Compiler, value};
-use crate::model::plan::{self, EndpointPlan, LinkPlan, Probability, ServicePlan, UNLIMITED};
+use crate::model::plan::{self, EndpointPlan, LinkPlan, Membership, Probability, ServicePlan, UNLIMITED};
 use crate::policy::overload::ShieldOptions;
 use crate::policy::{EndpointInfo, Health};
 use crate::random::{Distribution, Share, Unit};
 use crate::scenario::decode::{Field, Named};
 use crate::scenario::names::{Index, replica_name};
 use crate::scenario::schema::Document;
-use crate::scenario::schema::topology::{Discipline, Endpoint, Link, OnCancel, Service, Threading};
+use crate::scenario::schema::topology::{Churn, Discipline, Endpoint, Link, OnCancel, Service, Threading};
 use crate::scenario::schema::values::{Bandwidth, Limit};
-use crate::time::Duration;
+use crate::time::{Duration, Time};
 
+/// How long an endpoint serves on that was told to go: Istio's `terminationDrainDuration` (istio/istio pkg/config/mesh/mesh.go).
+const DRAIN: Duration = Duration::from_secs(5);
 /// What Linux waits at least before it sends a lost segment again (`TCP_RTO_MIN` in include/net/tcp.h).
 const RETRANSMISSION_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -84,6 +86,13 @@ impl Compiler<'_, '_> {
         };
         self.plan.network.zones = zones as u32;
         self.plan.network.zone_names.clone_from(&self.names.zones);
+        self.plan.network.zone_regions = vec![String::new(); zones];
+        for (region, members) in value(&topology.regions).into_iter().flat_map(Named::iter) {
+            for zone in members.checked() {
+                let zone = self.index.zones[zone.checked().as_str()];
+                self.plan.network.zone_regions[zone as usize].clone_from(&region.text);
+            }
+        }
         for pair in 0..zones * zones {
             let latency = if pair / zones == pair % zones { &same } else { &cross };
             self.plan.network.links.push(LinkPlan {
@@ -146,10 +155,39 @@ impl Compiler<'_, '_> {
                 }
             }
             None => {
-                for index in 0..*value(&service.replicas).expect("there are replicas or endpoints") {
+                let replicas = *value(&service.replicas).expect("there are replicas or endpoints");
+                for index in 0..replicas {
                     self.endpoint(number, index, (name, service), None);
                 }
+                if let Some(churn) = value(&service.churn) {
+                    self.churn(number, (name, service), churn);
+                }
             }
+        }
+    }
+
+    /// Replaces the replicas of the last service one after the other.
+    fn churn(&mut self, number: usize, (name, service): (&str, &Service), churn: &Churn) {
+        let first = self
+            .plan
+            .endpoints
+            .iter()
+            .position(|endpoint| endpoint.service == number as u32);
+        let first = first.expect("a service has endpoints");
+        let replicas = (self.plan.endpoints.len() - first) as u32;
+        let drain = value(&churn.drain).copied().unwrap_or(DRAIN);
+        let (from, _) = churn_window(churn, self.plan.duration);
+        for place in 0..replacements(churn, self.plan.duration) as u32 {
+            let at = Time::ZERO + from + Duration(churn.every.checked().0 * u64::from(place));
+            self.plan.endpoints[first + place as usize].membership.leaves = at;
+            self.plan.endpoints[first + place as usize].membership.drain = drain;
+            self.endpoint(number, replicas + place, (name, service), None);
+            let zone = self.plan.endpoints[first + place as usize].zone;
+            let new = self.plan.endpoints.last_mut().expect("it has just been added");
+            new.membership.joins = at;
+            new.zone = zone;
+            new.info.zone.clone_from(&self.names.zones[zone as usize]);
+            new.info.region.clone_from(&self.plan.network.zone_regions[zone as usize]);
         }
     }
 
@@ -176,8 +214,44 @@ impl Compiler<'_, '_> {
                 zone: self.names.zones[zone as usize].clone(),
                 ..endpoint_info(service, endpoint, &self.names.zones[zone as usize])
             },
+            membership: membership(endpoint),
         });
+        let of_zone = &self.plan.network.zone_regions[zone as usize];
+        let info = &mut self.plan.endpoints.last_mut().expect("it has just been added").info;
+        if info.region.is_empty() {
+            info.region.clone_from(of_zone);
+        }
         self.names.endpoints.push(name);
+    }
+}
+
+/// How many replicas are replaced.
+pub(crate) fn replacements(churn: &Churn, duration: Duration) -> u64 {
+    let (from, until) = churn_window(churn, duration);
+    until.0.saturating_sub(from.0).div_ceil(churn.every.checked().0)
+}
+
+/// From when on and until when replicas are replaced.
+fn churn_window(churn: &Churn, duration: Duration) -> (Duration, Duration) {
+    let from = value(&churn.from).unwrap_or(churn.every.checked());
+    (*from, value(&churn.until).map_or(duration, |&until| until.min(duration)))
+}
+
+/// When an endpoint is there.
+fn membership(endpoint: Option<&Endpoint>) -> Membership {
+    let Some(endpoint) = endpoint else {
+        return Membership::ALWAYS;
+    };
+    let Some(&leaves) = value(&endpoint.leaves) else {
+        return Membership {
+            joins: Time::ZERO + value(&endpoint.joins).copied().unwrap_or(Duration::ZERO),
+            ..Membership::ALWAYS
+        };
+    };
+    Membership {
+        joins: Time::ZERO + value(&endpoint.joins).copied().unwrap_or(Duration::ZERO),
+        leaves: Time::ZERO + leaves,
+        drain: value(&endpoint.drain).copied().unwrap_or(DRAIN),
     }
 }
 

@@ -127,7 +127,7 @@ impl Diagnostics {
 }
 
 /// Names of other things than policies that it names.
-const FUTURE_NAMES: [&str; 5] = ["dns", "push", "istio", "linkerd", "envoy"];
+const FUTURE_NAMES: [&str; 2] = ["push", "envoy"];
 /// Families of policies that the contract names and this version does not have.
 const FUTURE_FAMILIES: [&str; 5] = ["grpc/", "finagle/", "nginx/", "haproxy/", "kube_proxy/"];
 

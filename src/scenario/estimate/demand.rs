@@ -4,6 +4,7 @@
 use super::keys;
 use crate::random::{ArrivalConfig, DistributionConfig, Unit};
 use crate::scenario::compile::program::{repeat, weight, width};
+use crate::scenario::compile::replacements;
 use crate::scenario::decode::Field;
 use crate::scenario::diagnostic::Diagnostics;
 use crate::scenario::files::Files;
@@ -12,7 +13,7 @@ use crate::scenario::schema::Document;
 use crate::scenario::schema::client::Client;
 use crate::scenario::schema::topology::{Branch, Service, Step};
 use crate::scenario::source::Span;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 
 /// What one run demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -56,11 +57,12 @@ struct Graph<'a, 'd> {
 pub(crate) fn demand(document: &Document, index: &Index<'_>, files: &mut Files, diagnostics: &mut Diagnostics) -> Demand {
     let mut graph = Graph::new(document, index, files);
     let order = graph.callees_first(document);
+    let duration = *document.duration.checked();
     let services: Vec<&Service> = (document.topology.checked().services.checked().iter())
         .map(|(_, field)| field.checked())
         .collect();
     let mut demand = Demand {
-        endpoints: services.iter().map(|service| endpoint_count(service)).sum(),
+        endpoints: services.iter().map(|service| endpoint_count(service, duration)).sum(),
         instructions: instructions(document).0,
         scopes: services.len() as u64,
         ..Demand::default()
@@ -73,18 +75,18 @@ pub(crate) fn demand(document: &Document, index: &Index<'_>, files: &mut Files, 
         demand.requests += requests;
         calls[root] += requests;
         let callers = f64::from(client.callers.as_ref().map_or(1, |callers| *callers.checked()));
-        demand.views += callers.min(requests) * endpoint_count(services[graph.operations[root].service]) as f64;
+        demand.views += callers.min(requests) * endpoint_count(services[graph.operations[root].service], duration) as f64;
         demand.users += u64::from(users(client));
         demand.keys += client.key.as_ref().map_or(0, |key| keys(key.checked()));
         demand.scopes += 2;
     }
     for &caller in order.iter().rev() {
         let operation = &graph.operations[caller];
-        let callers = endpoint_count(services[operation.service]) as f64;
+        let callers = endpoint_count(services[operation.service], duration) as f64;
         for &(callee, times) in &operation.calls {
             calls[callee] += calls[caller] * times;
             demand.views +=
-                callers.min(calls[caller] * times) * endpoint_count(services[graph.operations[callee].service]) as f64;
+                callers.min(calls[caller] * times) * endpoint_count(services[graph.operations[callee].service], duration) as f64;
         }
         demand.scopes += operation.calls.len() as u64;
         demand.works += calls[caller] * operation.works;
@@ -93,11 +95,15 @@ pub(crate) fn demand(document: &Document, index: &Index<'_>, files: &mut Files, 
     demand
 }
 
-/// How many endpoints a service has.
-pub(super) fn endpoint_count(service: &Service) -> u64 {
+/// How many endpoints a service has in all, those that replace others included.
+pub(super) fn endpoint_count(service: &Service, duration: Duration) -> u64 {
+    let replaced = service
+        .churn
+        .as_ref()
+        .map_or(0, |churn| replacements(churn.checked(), duration));
     match (&service.endpoints, &service.replicas) {
         (Some(endpoints), _) => endpoints.checked().len() as u64,
-        (None, Some(replicas)) => u64::from(*replicas.checked()),
+        (None, Some(replicas)) => u64::from(*replicas.checked()) + replaced,
         (None, None) => 0,
     }
 }

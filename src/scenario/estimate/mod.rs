@@ -161,7 +161,7 @@ pub(crate) fn refuse_impossible(document: &Document, diagnostics: &mut Diagnosti
     let services = topology.services.checked();
     let endpoints = services
         .iter()
-        .map(|(_, service)| demand::endpoint_count(service.checked()))
+        .map(|(_, service)| demand::endpoint_count(service.checked(), *document.duration.checked()))
         .sum();
     hold(Some(topology.services.span), endpoints, "endpoints", COUNT_LIMIT);
     for (_, field) in document.clients.checked().iter() {

@@ -4,21 +4,25 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::values::Inherited;
-use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, OverprovisioningFactor, Percent};
+use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, LocalityLbSetting, OverprovisioningFactor, Percent};
 use crate::policy::overload::{adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
-use crate::policy::{MetadataMatch, balancer, failure_accrual, health_check, outlier_detection, retry};
+use crate::policy::{MetadataMatch, balancer, discovery, failure_accrual, health_check, outlier_detection, retry};
 use crate::scenario::decode::Field;
+use crate::scenario::profile::ProfileField;
 use crate::time::Duration;
 
 /// What is done with calls. Nothing is on unless it is written here; `null` switches off what an outer level has set.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Mesh {
+    /// A system whose defaults hold here, as it ships them: `meshsim policies profiles/istio` tells which. What is written beside it wins.
+    pub profile: ProfileField,
     /// Which endpoint gets a call: a policy's name such as `envoy/least_request`, or `{NAME: {option: value}}`. `envoy/round_robin` if
     /// absent.
     pub balancer: Inherited<Field<balancer::Config>>,
-    /// How a caller learns of the endpoints: `static`, all of them from the start.
-    pub discovery: Inherited<Field<Discovery>>,
+    /// How a caller learns of the endpoints, and how late: `dns`, `poll`, `eureka`, `consul`, `xds` (or `istio`), `linkerd`, `kubernetes` (or
+    /// `kube_proxy`), each with options; `static` if absent: all of them from the start.
+    pub discovery: Inherited<Field<discovery::Config>>,
     /// Time for a call with all its retries; no limit if absent or 0.
     pub timeout: Inherited<Field<Duration>>,
     /// When a call is tried again; never if absent.
@@ -45,53 +49,14 @@ pub struct Mesh {
     pub overprovisioning_factor: Inherited<Field<OverprovisioningFactor>>,
     /// Whether a level's availability goes by the weights of its endpoints rather than by their number.
     pub weighted_priority_health: Inherited<Field<bool>>,
+    /// Which localities a caller prefers, as Istio sees it: by distance (beside `outlier_detection`), or by shares.
+    pub locality_lb_setting: Inherited<Field<LocalityLbSetting>>,
     /// Subsets of the endpoints by their `metadata`, for Envoy's balancers.
     pub lb_subset_config: Inherited<Field<LbSubsetConfig>>,
     /// What a call demands of an endpoint's `metadata`; it takes effect where there is `lb_subset_config`.
     pub metadata_match: Inherited<Field<MetadataMatch>>,
     /// How callers connect; connections are there from the start and cost nothing if absent.
     pub connection_pool: Inherited<Field<ConnectionPool>>,
-}
-
-/// How a caller learns of the endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Discovery {
-    /// It knows them from the start.
-    Static,
-}
-
-impl<'de> Deserialize<'de> for Discovery {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Discovery, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Discovery;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("`static`")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Discovery, E> {
-                match text {
-                    "static" => Ok(Discovery::Static),
-                    _ => Err(E::unknown_variant(text, &["static"])),
-                }
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Discovery, A::Error> {
-                match map.next_key::<String>()? {
-                    Some(name) => self.visit_str(&name),
-                    None => Err(serde::de::Error::invalid_length(0, &self)),
-                }
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
-impl JsonSchema for Discovery {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Discovery".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"description": "How a caller learns of the endpoints.", "const": "static"})
-    }
 }
 
 /// How a caller connects to an endpoint: a new connection takes one round trip.

@@ -36,7 +36,6 @@ pub(crate) const FUTURE_KEYS: &[(&str, &str)] = &[
     ("Mesh", "hedge"),
     ("Mesh", "hedge_policy"),
     ("Mesh", "slow_start"),
-    ("Mesh", "profile"),
     ("Options", "retry_budget"),
 ];
 
@@ -85,6 +84,7 @@ pub(crate) const REQUIRED_KEYS: &[(&str, &[&str])] = &[
     ("Link", &["from", "to"]),
     ("Service", &["operations"]),
     ("Arm", &["steps"]),
+    ("Churn", &["every"]),
     ("Client", &["call", "arrivals"]),
     ("Random", &["mttf", "mttr"]),
     ("ColdStart", &["factor"]),

@@ -21,6 +21,8 @@ use crate::time::Duration;
 pub struct Topology {
     /// The zones by name; one without a name if absent.
     pub zones: Option<Field<Vec<Field<String>>>>,
+    /// Regions by name, each with its zones; a zone that is in none has no region.
+    pub regions: Option<Field<Named<Vec<Field<String>>>>>,
     /// Hops between endpoints; they take no time if absent.
     pub network: Option<Field<Network>>,
     /// The services by name.
@@ -69,6 +71,8 @@ pub struct Service {
     pub replicas: Option<Field<u32>>,
     /// The endpoints one by one; or `replicas`.
     pub endpoints: Option<Field<Vec<Field<Endpoint>>>>,
+    /// Replicas that are replaced one after the other, as in a rollout.
+    pub churn: Option<Field<Churn>>,
     /// Requests that one endpoint serves at once; `unlimited` if absent.
     pub concurrency: Option<Field<Limit>>,
     /// Where requests wait at an endpoint.
@@ -119,7 +123,13 @@ pub struct Endpoint {
     /// Its priority level: calls go to the next one as far as the levels before cannot take them; 0 if absent, at most 128.
     #[schemars(extend("maximum" = PRIORITY_MAX))]
     pub priority: Option<Field<u32>>,
-    /// The region of its locality, beside the zone; none if absent.
+    /// When it begins to serve; from the start if absent.
+    pub joins: Option<Field<Duration>>,
+    /// When it is told to go: whoever keeps the list of endpoints hears of it, and it serves on for `drain`; never if absent.
+    pub leaves: Option<Field<Duration>>,
+    /// How long it serves on; 5s if absent, as Istio's `terminationDrainDuration`.
+    pub drain: Option<Field<Duration>>,
+    /// The region of its locality, beside the zone; that of its zone if absent.
     pub region: Option<Field<String>>,
     /// The sub-zone of its locality; none if absent.
     pub sub_zone: Option<Field<String>>,
@@ -130,6 +140,19 @@ pub struct Endpoint {
     pub hash_key: Option<Field<String>>,
     /// What subsets are made of: Envoy's metadata `envoy.lb`. Added to the service's `metadata`.
     pub metadata: Option<Field<Metadata>>,
+}
+
+/// Replicas that are replaced one after the other: a new one begins to serve, with an address of its own, and the oldest is told to go.
+#[derive(Clone, Debug, serde::Deserialize, JsonSchema)]
+pub struct Churn {
+    /// From one to the next.
+    pub every: Field<Duration>,
+    /// When the first is replaced; after `every` if absent.
+    pub from: Option<Field<Duration>>,
+    /// None is replaced from here on; at the end if absent.
+    pub until: Option<Field<Duration>>,
+    /// How long one serves on that was told to go; 5s if absent.
+    pub drain: Option<Field<Duration>>,
 }
 
 /// Where requests wait at an endpoint.

@@ -178,11 +178,12 @@ fn parts(fault: &Fault, diagnostics: &mut Diagnostics) {
 fn party_shape(party: &Field<Party>, diagnostics: &mut Diagnostics) {
     let Some(value) = party.get() else { return };
     let names = [&value.zone, &value.service, &value.client, &value.endpoint, &value.node];
-    if names.iter().all(|names| names.is_none()) && !diagnostics.has_within(party.span) {
+    let is_nobody = names.iter().all(|names| names.is_none()) && value.registry.is_none();
+    if is_nobody && !diagnostics.has_within(party.span) {
         diagnostics.nothing_of(
             party.span,
             "a party",
-            "one of `zone`, `service`, `client`, `endpoint` and `node`",
+            "one of `zone`, `service`, `client`, `endpoint`, `node` and `registry`",
         );
     }
 }

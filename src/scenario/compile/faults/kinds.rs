@@ -52,7 +52,13 @@ fn crashed(mode: CrashMode, cold_start: Option<ColdStartPlan>, what: &str) -> (F
     } else {
         what
     };
-    (FaultKind::Crash { mode, cold_start }, format!("{what} {{}}"))
+    let is_node = what == "loss of";
+    let kind = FaultKind::Crash {
+        mode,
+        cold_start,
+        is_node,
+    };
+    (kind, format!("{what} {{}}"))
 }
 
 fn bytes(field: &Option<Field<Quantity>>) -> f64 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Compiler;
+use super::super::{Compiler, value};
 use crate::model::plan::{PartyPlan, TargetPlan};
 use crate::scenario::decode::Field;
 use crate::scenario::names::Index;
@@ -177,6 +177,7 @@ impl Compiler<'_, '_> {
             services: self.services_named(party.service.as_ref()),
             clients: self.clients_named(party.client.as_ref()),
             endpoints,
+            registry: value(&party.registry).copied().unwrap_or(false),
         }
     }
 

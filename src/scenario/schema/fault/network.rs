@@ -21,6 +21,8 @@ pub struct Party {
     pub endpoint: Option<Field<Names>>,
     /// Whoever is on a node, or on several.
     pub node: Option<Field<Names>>,
+    /// The registry that endpoints tell that they are there, besides; a packet is a heartbeat, or an answer to a check.
+    pub registry: Option<Field<bool>>,
 }
 
 /// The parties of a fault, as they were written.

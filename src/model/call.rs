@@ -158,9 +158,16 @@ impl World<'_> {
         match timer {
             Timer::Attempt => self.finish_attempt(call, Answer::PerTryTimeout, now, agenda),
             // Between two attempts there is no attempt to end.
-            Timer::Call if self.calls[call].endpoint == NIL => self.complete(call, End::Answer(Answer::Timeout), now, agenda),
+            Timer::Call if self.calls[call].endpoint == NIL => self.drop_retry(call, Answer::Timeout, now, agenda),
             Timer::Call => self.finish_attempt(call, Answer::Timeout, now, agenda),
         }
+    }
+
+    /// Ends a call in the pause before a retry.
+    pub(super) fn drop_retry(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
+        let cluster = self.calls[call].cluster;
+        self.callers[cluster as usize].cluster.on_retry_dropped();
+        self.complete(call, End::Answer(answer), now, agenda);
     }
 
     /// Ends the present attempt, tells the policy, and retries or ends the call.
@@ -172,6 +179,7 @@ impl World<'_> {
             latency: now.since(row.sent),
             attempts: u32::from(row.attempts),
             load: self.load_report(call, answer),
+            retry_after: None,
         };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
             self.cancel_task(call, now, agenda);

@@ -6,6 +6,7 @@ use crate::engine::Agenda;
 use crate::model::event::Event;
 use crate::model::key::{self, TextRoom};
 use crate::model::plan::{ConnectionPlan, Owner};
+use crate::model::pool::Limited;
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
@@ -51,6 +52,8 @@ pub(crate) struct Caller {
 pub(crate) enum Connections {
     /// The policy: it chooses for each of them.
     Pinned,
+    /// The policy, which limits them, so that calls may have to wait.
+    Limited(Limited),
     /// The model: it needs one to wherever the policy sends a call.
     Pool(ConnectionPool),
 }
@@ -92,6 +95,7 @@ impl World<'_> {
         let connections = match plan.connections {
             ConnectionPlan::Warm => None,
             ConnectionPlan::Pooled(_) if plan.config.balancer.is_per_connection() => Some(Connections::Pinned),
+            ConnectionPlan::Pooled(_) if plan.config.pool.is_some() => Some(Connections::Limited(Limited::default())),
             ConnectionPlan::Pooled(options) => {
                 let rng = self.streams.rng(Purpose::Connection, u64::from(slot));
                 Some(Connections::Pool(ConnectionPool::new(options, service.endpoint_count, rng)))
@@ -250,7 +254,11 @@ impl World<'_> {
             endpoint: EndpointIndex(row.endpoint),
         };
         let cluster = row.cluster;
-        let verdict = caller.cluster.on_finished(ticket, outcome, now);
+        let verdict = if let Some(Connections::Limited(_)) = caller.connections {
+            self.report_pooled(call, ticket, outcome, now, agenda)
+        } else {
+            caller.cluster.on_finished(ticket, outcome, now)
+        };
         self.attend(cluster, now, agenda);
         verdict
     }
@@ -268,12 +276,19 @@ impl World<'_> {
     }
 
     /// An endpoint's end of all connections is gone: callers whose policy keeps them are told.
-    pub(super) fn lose_connections(&mut self, endpoint: u32, now: Time) {
+    pub(super) fn lose_connections(&mut self, endpoint: u32, now: Time, agenda: &mut Agenda<Event>) {
         let service = self.endpoints[endpoint as usize].service;
-        for caller in self.callers.iter_mut().filter(|caller| caller.service == service) {
+        for index in 0..self.callers.len() as u32 {
+            let caller = &mut self.callers[index as usize];
+            if caller.service != service {
+                continue;
+            }
             caller
                 .cluster
                 .on_connections_lost(EndpointIndex(endpoint - caller.first_endpoint), now);
+            if let Some(Connections::Limited(_)) = caller.connections {
+                self.attend_pool(index, now, agenda);
+            }
         }
     }
 }

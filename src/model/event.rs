@@ -37,6 +37,14 @@ pub(crate) enum Event {
     FaultBegins { fault: u32 },
     /// A fault ends.
     FaultEnds { fault: u32 },
+    /// The first packet of a connection that a policy wants reaches its endpoint.
+    ConnectDelivered { opening: u32 },
+    /// Such a connection is there, or is refused.
+    ConnectAnswered { opening: u32 },
+    /// Such a connection takes too long.
+    ConnectTimeout { opening: u32 },
+    /// Attempts of a caller that have waited have a connection.
+    PoolReady { caller: u32 },
     /// A caller's policy wants to be woken.
     PolicyTimer { caller: u32 },
 }
@@ -64,6 +72,10 @@ impl engine::Event for Event {
             Event::ProbeDelivered { probe } => (15, probe),
             Event::ProbeAnswered { probe } => (16, probe),
             Event::PolicyTimer { caller } => (17, caller),
+            Event::ConnectDelivered { opening } => (32, opening),
+            Event::ConnectAnswered { opening } => (33, opening),
+            Event::ConnectTimeout { opening } => (34, opening),
+            Event::PoolReady { caller } => (35, caller),
         };
         (kind << 32) | u64::from(index)
     }

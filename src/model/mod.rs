@@ -14,6 +14,7 @@ mod network;
 mod observe;
 mod operation;
 pub mod plan;
+mod pool;
 mod probe;
 mod processor_sharing;
 pub mod result;

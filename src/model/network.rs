@@ -88,6 +88,26 @@ impl World<'_> {
     /// Sends the request of a call's present attempt to the endpoint that was picked.
     #[inline]
     pub(super) fn send_request(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let (incoming, link) = self.outgoing(call);
+        let mut connect = Duration::ZERO;
+        match &self.callers[self.calls[call].cluster as usize].connections {
+            None => {}
+            Some(Connections::Limited(_)) => {
+                if self.wait_for_connection(call, now, agenda) {
+                    return;
+                }
+            }
+            Some(_) => match self.connection(&incoming, link, now) {
+                Some(wait) => connect = wait,
+                None => return self.send_syn(&incoming, link, now, agenda),
+            },
+        }
+        self.transmit(&incoming, link, connect, now, agenda);
+    }
+
+    /// A call's present attempt as its endpoint will see it, and the link to there.
+    #[inline]
+    pub(super) fn outgoing(&self, call: u32) -> (Incoming, u32) {
         let row = &self.calls[call];
         let caller = &self.callers[row.cluster as usize];
         let endpoint = caller.first_endpoint + row.endpoint;
@@ -99,17 +119,16 @@ impl World<'_> {
             endpoint,
             site: row.site,
         };
-        let mut connect = Duration::ZERO;
-        if caller.connections.is_some() {
-            match self.connection(&incoming, link, now) {
-                Some(wait) => connect = wait,
-                None => return self.send_syn(&incoming, link, now, agenda),
-            }
-        }
+        (incoming, link)
+    }
+
+    /// Sends a request that goes over a connection that will be open after `connect`.
+    #[inline]
+    pub(super) fn transmit(&mut self, incoming: &Incoming, link: u32, connect: Duration, now: Time, agenda: &mut Agenda<Event>) {
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let latency = connect + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
         let at_once = connect == Duration::ZERO && self.links[link as usize].instant;
-        self.travel(&incoming, latency, at_once, now, agenda);
+        self.travel(incoming, latency, at_once, now, agenda);
     }
 
     /// How long a small packet takes between two zones: `Hop::Request` there, `Hop::Response` back.
@@ -154,6 +173,7 @@ impl World<'_> {
         let incarnation = self.endpoints[incoming.endpoint as usize].incarnation;
         let found = match caller.connections.as_mut()? {
             Connections::Pinned => caller.cluster.connection(),
+            Connections::Limited(_) => None,
             Connections::Pool(pool) => {
                 let found = pool.acquire(row.endpoint, incarnation, now, |_| {}).map(|found| found.1);
                 found.or_else(|| {
@@ -171,6 +191,7 @@ impl World<'_> {
                     link.latency(incoming.id, Hop::Syn, 0.0) + self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0);
                 match caller.connections.as_mut()? {
                     Connections::Pinned => caller.cluster.on_opening(now + round_trip),
+                    Connections::Limited(_) => {}
                     Connections::Pool(pool) => pool.opening(now + round_trip),
                 }
                 None

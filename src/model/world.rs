@@ -14,6 +14,7 @@ use crate::model::observe::Observe;
 use crate::model::plan::{
     Discipline, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, TargetPlan, Threading, UNLIMITED,
 };
+use crate::model::pool::Opening;
 use crate::model::probe::Probe;
 use crate::model::processor_sharing::Shared;
 use crate::model::result::RunResult;
@@ -119,6 +120,10 @@ pub(crate) struct World<'p> {
     pub(super) peers: Vec<Option<CallerInfo>>,
     /// Where each call with several attempts has been.
     pub(super) tried: Vec<Vec<EndpointIndex>>,
+    /// Connections that policies want and that are being set up.
+    pub(super) openings: Table<Opening>,
+    /// Which wait of its caller each call is in, where calls wait for connections.
+    pub(super) wait_of_call: Vec<u32>,
     /// Where the callers of each cluster of the plan begin in `cluster_of`.
     pub(super) cluster_base: Vec<u32>,
     /// The row in `callers`; `NIL`: not made yet.
@@ -178,6 +183,8 @@ impl<'p> World<'p> {
             callers: Vec::new(),
             peers: vec![None; plan.clusters.len()],
             tried: Vec::new(),
+            openings: Table::default(),
+            wait_of_call: Vec::new(),
             cluster_base,
             cluster_of: vec![NIL; clusters as usize],
             fault_targets: Vec::new(),
@@ -365,6 +372,11 @@ impl engine::World for World<'_> {
             Event::FaultBegins { fault } => self.fault_begins(fault, now, agenda),
             Event::FaultEnds { fault } => self.fault_ends(fault, now, agenda),
             Event::PolicyTimer { caller } => self.policy_timer(caller, sequence, now, agenda),
+            Event::ConnectDelivered { opening } => self.connect_delivered(opening, sequence, now, agenda),
+            Event::ConnectAnswered { opening } | Event::ConnectTimeout { opening } => {
+                self.connect_ended(opening, sequence, now, agenda);
+            }
+            Event::PoolReady { caller } => self.pool_ready(caller, now, agenda),
         }
     }
 }

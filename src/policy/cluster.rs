@@ -1,5 +1,7 @@
 //! One caller's view of one upstream: the only door for drivers.
 
+mod limits;
+
 use std::sync::Arc;
 
 use crate::policy::balancer::{Balancer, Hints};
@@ -33,6 +35,12 @@ pub struct Cluster {
     pinned: Option<Box<Pinned>>,
     // Where anything watches the endpoints.
     watch: Option<Box<Watch>>,
+    // Where anything holds attempts back.
+    gate: Option<Box<limits::Gate>>,
+    // Where requests wait for connections.
+    pool: Option<Box<limits::Pooled>>,
+    // Where there are retries.
+    retrier: Option<Box<limits::Retries>>,
     rng: Rng,
 }
 
@@ -63,6 +71,9 @@ impl Cluster {
             Box::new(Pinned::new(config.connections, view.listing().infos.len(), rng))
         });
         let watch = Watch::new(view.config(), &mut rng, now);
+        let gate = limits::Gate::new(view.config(), &mut rng);
+        let pool = limits::Pooled::new(view.config(), view.listing().infos.len(), &mut rng);
+        let retrier = limits::Retries::new(view.config());
         let mut cluster = Cluster {
             active: vec![0; view.listing().infos.len()],
             view,
@@ -73,6 +84,9 @@ impl Cluster {
             demands: Vec::new(),
             pinned,
             watch,
+            gate,
+            pool,
+            retrier,
             rng,
         };
         cluster.watch_new_endpoints(|_| true, now);
@@ -131,6 +145,19 @@ impl Cluster {
     /// A [`Refusal`] says why there is no endpoint.
     #[inline]
     pub fn pick_again(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
+        if self.gate.is_some() {
+            self.pass_gate(call, now)?;
+        }
+        let picked = self.place(call, reselection, now);
+        if picked.is_err() {
+            self.on_no_endpoint(call, now);
+        }
+        picked
+    }
+
+    /// Places an attempt that nothing holds back.
+    #[inline]
+    fn place(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
         if let Some(endpoint) = self.acquire_pinned(now) {
             return Ok(Ticket { endpoint });
         }
@@ -144,6 +171,9 @@ impl Cluster {
             }
             offered += 1;
         };
+        if let Some(pool) = &mut self.pool {
+            pool.request(endpoint, now)?;
+        }
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
         self.balancer.on_started(endpoint, now);
@@ -193,16 +223,37 @@ impl Cluster {
             let balancer = &mut self.balancer;
             pinned.lose(endpoint, |endpoint| balancer.on_closed(endpoint, now));
         }
+        if let Some(pool) = &mut self.pool {
+            pool.lose(endpoint, now);
+        }
     }
 
     /// An endpoint of a group.
     #[inline]
     fn pick_in(&mut self, group: u32, call: &CallInfo<'_>, reselection: u32, now: Time) -> Option<EndpointIndex> {
+        // Where a hash is wanted and there is none, a random one makes the policy a random one.
+        let rng = &mut self.rng;
+        let is_hashed = self.view.candidates().rules() == Rules::EnvoyHash;
+        let hash = is_hashed.then(|| call.hash.unwrap_or_else(|| rng.next_u64()));
+        if call.attempt > 0 && self.retrier.is_some() {
+            return self.pick_for_retry(group, call, hash, reselection, now);
+        }
+        let number = self.view.candidates().choose(group, hash, &mut self.schedules, rng)?;
+        self.pick_of(number, call, hash, reselection, now)
+    }
+
+    /// An endpoint of a set.
+    #[inline]
+    fn pick_of(
+        &mut self,
+        number: u32,
+        call: &CallInfo<'_>,
+        hash: Option<u64>,
+        reselection: u32,
+        now: Time,
+    ) -> Option<EndpointIndex> {
         let candidates = self.view.candidates();
         let rng = &mut self.rng;
-        // Where a hash is wanted and there is none, a random one makes the policy a random one.
-        let hash = (candidates.rules() == Rules::EnvoyHash).then(|| call.hash.unwrap_or_else(|| rng.next_u64()));
-        let number = candidates.choose(group, hash, &mut self.schedules, rng)?;
         let mut set = candidates.set(number);
         let endpoints = Endpoints {
             infos: &self.view.listing().infos,
@@ -228,6 +279,15 @@ impl Cluster {
     /// Tells how an attempt ended, and asks what is to become of its call.
     #[inline]
     pub fn on_finished(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) -> Verdict {
+        if let Some(pool) = &mut self.pool {
+            pool.released(ticket.endpoint, outcome.answer, now);
+        }
+        self.finish(ticket, outcome, now)
+    }
+
+    #[inline]
+    fn finish(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) -> Verdict {
+        let requests = self.requests_at(outcome);
         let active = &mut self.active[ticket.endpoint.at()];
         debug_assert!(*active > 0, "a ticket is given back once");
         *active -= 1;
@@ -245,9 +305,12 @@ impl Cluster {
             }
             self.obey_watch(now);
         }
-        match &self.view.config().retry {
+        if let Some(gate) = &mut self.gate {
+            gate.on_finished(outcome, now);
+        }
+        match self.retrier {
             None => Verdict::Done,
-            Some(retry) => retry.verdict(outcome, &mut self.rng),
+            Some(_) => self.judge(outcome, requests, now),
         }
     }
 
@@ -373,6 +436,9 @@ impl Cluster {
             .resolved(answer, |endpoint| active[endpoint.at()] > 0, &mut self.place);
         let last = self.come_to(next);
         self.active.resize(self.view.listing().infos.len(), 0);
+        if let Some(pool) = &mut self.pool {
+            pool.reserve(self.view.listing().infos.len());
+        }
         if let Some(pinned) = &mut self.pinned {
             // Who leaves the list is being shut down, and closes its connections.
             let balancer = &mut self.balancer;
@@ -410,6 +476,9 @@ impl Cluster {
     fn come_to(&mut self, next: Arc<View>) -> Arc<View> {
         if !Arc::ptr_eq(&self.view, &next) {
             self.balancer.share(next.prototype());
+            if let Some(retries) = &mut self.retrier {
+                retries.forget_loads();
+            }
             for demand in &mut self.demands {
                 demand.groups = next.offered(&demand.demand).unwrap_or_default();
             }

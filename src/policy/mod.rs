@@ -4,9 +4,11 @@
 //! model, `replay`) holds one [`Cluster`] per caller and upstream, tells it what happened and asks it what to do.
 //! What all callers of an upstream may share (configuration, addresses, rings) is in one [`Upstream`].
 
+pub mod adaptive_throttle;
 pub mod balancer;
 pub mod candidates;
 pub mod catalog;
+pub mod circuit_breaker;
 mod cluster;
 pub mod connection_pool;
 mod endpoints;
@@ -16,6 +18,7 @@ mod listing;
 mod metadata;
 pub mod outlier_detection;
 mod pinned;
+mod request_pool;
 pub mod retry;
 mod timeline;
 mod upstream;
@@ -25,6 +28,7 @@ pub use candidates::CandidateSet;
 pub use cluster::Cluster;
 pub use endpoints::{EndpointIndex, EndpointInfo, Endpoints, Health, PRIORITY_MAX};
 pub use metadata::{Metadata, MetadataMatch, Value as MetadataValue};
+pub use request_pool::{Opening, Place, WaitIndex};
 pub use upstream::{Upstream, View};
 pub use watch::{Decision, Notice, Reason, Watcher};
 
@@ -42,9 +46,16 @@ pub struct ClusterConfig {
     pub candidates: candidates::Options,
     /// Whether and when to try again; `None`: never.
     pub retry: Option<retry::Options>,
+    /// Limits on what a caller has under way, and breakers in the application; `None`: none.
+    pub circuit_breaker: Option<circuit_breaker::Options>,
+    /// Whether a caller holds requests back that would likely be rejected; `None`: it does not.
+    pub adaptive_throttle: Option<adaptive_throttle::Options>,
     /// How connections are used, for balancers that choose for each connection and not for each call; `None`: each call has one of its
     /// own.
     pub connections: Option<connection_pool::Options>,
+    /// How connections to each endpoint are used and limited, for a cluster that keeps them and the requests that wait for one; `None`:
+    /// they are the driver's.
+    pub pool: Option<connection_pool::Options>,
     /// Whom answers take out for a while; `None`: nobody.
     pub outlier_detection: Option<outlier_detection::Config>,
     /// Breakers of single endpoints; `None`: none.
@@ -67,7 +78,10 @@ impl From<balancer::Config> for ClusterConfig {
             balancer,
             candidates: candidates::Options::default(),
             retry: None,
+            circuit_breaker: None,
+            adaptive_throttle: None,
             connections: None,
+            pool: None,
             outlier_detection: None,
             failure_accrual: None,
             health_check: None,
@@ -202,6 +216,8 @@ pub struct Outcome {
     pub attempts: u32,
     /// What came with the answer, for policies that want it.
     pub load: Option<LoadReport>,
+    /// When the answer asks to come again, from now ([`Duration::MAX`]: never); `None`: it does not say.
+    pub retry_after: Option<Duration>,
 }
 
 /// What is to become of a call after an attempt.

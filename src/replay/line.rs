@@ -255,6 +255,8 @@ pub struct DoneLine {
     local_origin: Option<LocalOrigin>,
     /// What the endpoint says of itself.
     pub load: Option<LoadLine>,
+    /// When the answer asks to come again, in seconds from now; less than 0: never.
+    retry_after: Option<f64>,
 }
 
 /// What an endpoint says of itself: an ORCA report, and what research policies ask for.
@@ -339,6 +341,18 @@ impl DoneLine {
     }
 }
 
+impl DoneLine {
+    /// When the answer asks to come again.
+    pub fn retry_after(&self) -> Result<Option<Duration>, String> {
+        Ok(match self.retry_after {
+            None => None,
+            Some(seconds) if seconds < 0.0 => Some(Duration::MAX),
+            Some(seconds) if seconds <= 3e9 => Some(Duration::from_secs_f64(seconds)),
+            Some(seconds) => return Err(format!("`retry_after` must be at most 3e9 seconds, not {seconds}")),
+        })
+    }
+}
+
 /// Whether an answer is a failure of its own, whatever the retry policy says.
 pub fn is_failure(answer: Answer) -> bool {
     !matches!(answer, Answer::Status(0..500))
@@ -351,6 +365,7 @@ pub fn success(attempts: u32) -> Outcome {
         latency: Duration::ZERO,
         attempts,
         load: None,
+        retry_after: None,
     }
 }
 

@@ -8,7 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::policy::balancer::{Config, NAMES, known_name};
 use crate::policy::candidates::{self, CommonLbConfig, LbSubsetConfig, LocalityMode, OverprovisioningFactor, Parts, Percent};
-use crate::policy::{ClusterConfig, MetadataMatch, connection_pool, failure_accrual, health_check, outlier_detection, retry};
+use crate::policy::{
+    ClusterConfig, MetadataMatch, adaptive_throttle, circuit_breaker, connection_pool, failure_accrual, health_check,
+    outlier_detection, retry,
+};
 use crate::time::Duration;
 
 /// One `--set`.
@@ -80,6 +83,8 @@ struct Mesh {
     #[serde(rename = "balancer")]
     _balancer: IgnoredAny,
     retry: Option<retry::Options>,
+    circuit_breaker: Option<circuit_breaker::Options>,
+    adaptive_throttle: Option<adaptive_throttle::Options>,
     outlier_detection: Option<outlier_detection::Config>,
     failure_accrual: Option<failure_accrual::Config>,
     health_check: Option<health_check::Options>,
@@ -104,6 +109,9 @@ struct Pool {
     max_concurrent_streams: Option<u32>,
     max_requests_per_connection: Option<u32>,
     max_connection_duration: Option<Duration>,
+    // A script says itself when there is no connection.
+    #[serde(rename = "connect_timeout")]
+    _connect_timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -129,6 +137,7 @@ impl Pool {
             max_concurrent_streams: self.max_concurrent_streams.unwrap_or(default.max_concurrent_streams),
             max_requests_per_connection: connection_pool::requests(self.max_requests_per_connection),
             max_connection_duration: self.max_connection_duration.unwrap_or(default.max_connection_duration),
+            connect_timeout: default.connect_timeout,
         })
     }
 }
@@ -188,6 +197,8 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         retry.check().map_err(|message| format!("in `mesh.retry`: {message}"))?;
     }
     let checks = [
+        mesh.circuit_breaker.as_ref().map(circuit_breaker::Options::check),
+        mesh.adaptive_throttle.as_ref().map(adaptive_throttle::Options::check),
         mesh.outlier_detection.as_ref().map(outlier_detection::Config::check),
         mesh.failure_accrual.as_ref().map(failure_accrual::Config::check),
         mesh.health_check.as_ref().map(health_check::Options::check),
@@ -214,6 +225,8 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         connections: mesh.connection_pool.as_ref().map(Pool::options).transpose()?,
         candidates,
         retry: mesh.retry,
+        circuit_breaker: mesh.circuit_breaker,
+        adaptive_throttle: mesh.adaptive_throttle,
         outlier_detection: mesh.outlier_detection,
         failure_accrual: mesh.failure_accrual,
         health_check: mesh.health_check,

@@ -10,7 +10,8 @@ use super::{Compiler, value};
 use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, SitePlan};
 use crate::policy::candidates::{self, Parts};
 use crate::policy::{
-    ClusterConfig, MetadataMatch, balancer, connection_pool, failure_accrual, health_check, outlier_detection, retry,
+    ClusterConfig, MetadataMatch, adaptive_throttle, balancer, circuit_breaker, connection_pool, failure_accrual, health_check,
+    outlier_detection, retry,
 };
 use crate::random::DistributionConfig;
 use crate::scenario::decode::Field;
@@ -56,6 +57,8 @@ struct Policy<'s> {
     balancer: Option<&'s balancer::Config>,
     timeout: Option<Duration>,
     retry: Option<&'s retry::Options>,
+    circuit_breaker: Option<&'s circuit_breaker::Options>,
+    adaptive_throttle: Option<&'s adaptive_throttle::Options>,
     outlier_detection: Option<&'s outlier_detection::Config>,
     failure_accrual: Option<&'s failure_accrual::Config>,
     health_check: Option<&'s health_check::Options>,
@@ -71,6 +74,8 @@ impl<'s> Policy<'s> {
             balancer: None,
             timeout: None,
             retry: None,
+            circuit_breaker: None,
+            adaptive_throttle: None,
             outlier_detection: None,
             failure_accrual: None,
             health_check: None,
@@ -82,6 +87,8 @@ impl<'s> Policy<'s> {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
             policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
             policy.retry = inherit(&mesh.retry, policy.retry);
+            policy.circuit_breaker = inherit(&mesh.circuit_breaker, policy.circuit_breaker);
+            policy.adaptive_throttle = inherit(&mesh.adaptive_throttle, policy.adaptive_throttle);
             policy.outlier_detection = inherit(&mesh.outlier_detection, policy.outlier_detection);
             policy.failure_accrual = inherit(&mesh.failure_accrual, policy.failure_accrual);
             policy.health_check = inherit(&mesh.health_check, policy.health_check);
@@ -109,12 +116,23 @@ impl<'s> Policy<'s> {
         ClusterConfig {
             candidates: candidates::Options::new(self.candidates),
             connections: self.pool_options().filter(|_| balancer.is_per_connection()),
-            retry: self.retry.filter(|retry| retry.num_retries > 0).cloned(),
+            pool: self
+                .pool_options()
+                .filter(|pool| !balancer.is_per_connection() && self.limits_connections(pool)),
+            retry: self.retry.filter(|retry| retry.is_on()).cloned(),
+            circuit_breaker: self.circuit_breaker.cloned(),
+            adaptive_throttle: self.adaptive_throttle.cloned(),
             outlier_detection: self.outlier_detection.cloned(),
             failure_accrual: self.failure_accrual.cloned(),
             health_check: self.health_check.cloned(),
             ..balancer.into()
         }
+    }
+
+    /// Whether requests may have to wait for a connection, or in vain.
+    fn limits_connections(&self, pool: &connection_pool::Options) -> bool {
+        let is_limited = |breaker: &circuit_breaker::Options| breaker.limits() != circuit_breaker::Limits::NONE;
+        self.circuit_breaker.is_some_and(is_limited) || pool.connect_timeout != Duration::MAX
     }
 
     fn connections(&self) -> ConnectionPlan {
@@ -138,6 +156,7 @@ impl<'s> Policy<'s> {
             max_connection_duration: value(&pool.max_connection_duration)
                 .copied()
                 .unwrap_or(default.max_connection_duration),
+            connect_timeout: value(&pool.connect_timeout).copied().unwrap_or(default.connect_timeout),
         })
     }
 }
@@ -175,7 +194,7 @@ impl Compiler<'_, '_> {
             cluster,
             demand,
             timeout: limit(policy.timeout).min(limit(call.timeout)),
-            per_try_timeout: limit(policy.retry.and_then(|retry| retry.per_try_timeout)),
+            per_try_timeout: limit(policy.retry.and_then(retry::Options::attempt_timeout)),
             request_size,
             response_size,
         });

@@ -5,7 +5,9 @@ use serde::Deserialize;
 
 use super::values::Inherited;
 use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, OverprovisioningFactor, Percent};
-use crate::policy::{MetadataMatch, balancer, failure_accrual, health_check, outlier_detection, retry};
+use crate::policy::{
+    MetadataMatch, adaptive_throttle, balancer, circuit_breaker, failure_accrual, health_check, outlier_detection, retry,
+};
 use crate::scenario::decode::Field;
 use crate::time::Duration;
 
@@ -22,6 +24,10 @@ pub struct Mesh {
     pub timeout: Inherited<Field<Duration>>,
     /// When a call is tried again; never if absent.
     pub retry: Inherited<Field<retry::Options>>,
+    /// Limits on what a caller has under way, as in Envoy, and breakers in the application; none if absent.
+    pub circuit_breaker: Inherited<Field<circuit_breaker::Options>>,
+    /// A caller holds requests back that would likely be rejected; it does not if absent.
+    pub adaptive_throttle: Inherited<Field<adaptive_throttle::Options>>,
     /// Endpoints that fail more than they should are not used for a while; never if absent.
     pub outlier_detection: Inherited<Field<outlier_detection::Config>>,
     /// A breaker for each endpoint, which opens on failures; none if absent.
@@ -100,6 +106,9 @@ pub struct ConnectionPool {
     /// A connection is closed at this age, which varies by 10 %, once its requests have ended (gRPC's `MAX_CONNECTION_AGE`); without
     /// limit if absent.
     pub max_connection_duration: Option<Field<Duration>>,
+    /// A connection that is not there after this is given up, and with it all requests that wait for one to the same endpoint; they wait
+    /// for as long as it takes if absent. (Envoy's default is 5s.)
+    pub connect_timeout: Option<Field<Duration>>,
 }
 
 /// What a connection carries.

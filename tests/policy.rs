@@ -17,6 +17,7 @@ mod nginx;
 mod reality;
 mod replay;
 mod research;
+mod retries;
 mod steps;
 mod tower;
 mod traefik;
@@ -32,7 +33,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 14] = [
+pub const EVIDENCE: [&[Evidence]; 15] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -46,6 +47,7 @@ pub const EVIDENCE: [&[Evidence]; 14] = [
     haproxy::EVIDENCE,
     traefik::EVIDENCE,
     research::EVIDENCE,
+    retries::EVIDENCE,
     reality::EVIDENCE,
 ];
 

@@ -102,7 +102,9 @@ impl World<'_> {
 
     /// Ends a call that nobody waits for any more.
     fn abandon_call(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
-        if self.calls[call].endpoint == NIL {
+        if self.sites[self.calls[call].site as usize].hedges.is_some() {
+            self.abandon_hedged(call, Answer::Cancelled, now, agenda);
+        } else if self.calls[call].endpoint == NIL {
             self.drop_retry(call, Answer::Cancelled, now, agenda);
         } else {
             self.finish_attempt(call, Answer::Cancelled, now, agenda);

@@ -135,6 +135,9 @@ impl World<'_> {
             return self.complete(call, End::Refused(refusal), now, agenda);
         }
         self.timers.start(self.sites[site as usize].attempt_list, call, now, agenda);
+        if self.sites[site as usize].hedges.is_some() {
+            self.open_group(call, now, agenda);
+        }
         self.send_request(call, now, agenda);
     }
 
@@ -155,6 +158,9 @@ impl World<'_> {
 
     /// A timer of a call has run out.
     pub(super) fn timer_expired(&mut self, call: u32, timer: Timer, now: Time, agenda: &mut Agenda<Event>) {
+        if self.sites[self.calls[call].site as usize].hedges.is_some() {
+            return self.hedged_timer_expired(call, timer, now, agenda);
+        }
         match timer {
             Timer::Attempt => self.finish_attempt(call, Answer::PerTryTimeout, now, agenda),
             // Between two attempts there is no attempt to end.
@@ -174,6 +180,9 @@ impl World<'_> {
     pub(super) fn finish_attempt(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
         let row = &mut self.calls[call];
         let site = row.site;
+        if self.sites[site as usize].hedges.is_some() {
+            return self.finish_hedged(call, answer, now, agenda);
+        }
         let outcome = Outcome {
             answer,
             latency: now.since(row.sent),
@@ -250,7 +259,7 @@ impl World<'_> {
             let Call {
                 site, start, attempts, ..
             } = self.calls[call];
-            if site == NIL {
+            if site == NIL || self.is_further_attempt(call) {
                 continue;
             }
             let end = End::Answer(Answer::Cancelled);

@@ -45,6 +45,8 @@ pub(crate) enum Event {
     ConnectTimeout { opening: u32 },
     /// Attempts of a caller that have waited have a connection.
     PoolReady { caller: u32 },
+    /// A call that hedges makes its next attempt.
+    HedgeDue { group: u32 },
     /// A caller's policy wants to be woken.
     PolicyTimer { caller: u32 },
 }
@@ -76,6 +78,7 @@ impl engine::Event for Event {
             Event::ConnectAnswered { opening } => (33, opening),
             Event::ConnectTimeout { opening } => (34, opening),
             Event::PoolReady { caller } => (35, caller),
+            Event::HedgeDue { group } => (36, group),
         };
         (kind << 32) | u64::from(index)
     }

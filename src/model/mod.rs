@@ -8,6 +8,7 @@ mod discovery;
 mod endpoint;
 mod event;
 mod fault;
+mod hedge;
 mod key;
 mod load;
 mod network;

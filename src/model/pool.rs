@@ -188,6 +188,9 @@ impl World<'_> {
     fn refuse_waiting(&mut self, call: u32, refusal: Refusal, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.calls[call];
         let site = row.site;
+        if self.sites[site as usize].hedges.is_some() {
+            return self.refuse_hedged(call, refusal, now, agenda);
+        }
         let outcome = Outcome {
             answer: Answer::Cancelled,
             latency: now.since(row.sent),

@@ -8,6 +8,7 @@ use crate::model::caller::Caller;
 use crate::model::client::{Client, User};
 use crate::model::endpoint::{Endpoint, Station};
 use crate::model::event::Event;
+use crate::model::hedge::Group;
 use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
@@ -23,6 +24,7 @@ use crate::model::task::{Join, Task};
 use crate::model::timers::{Timer, Timers};
 use crate::model::visit::Lanes;
 use crate::model::{Elision, RunOptions};
+use crate::policy::hedging::Way;
 use crate::policy::{CallerInfo, EndpointIndex, Upstream, balancer};
 use crate::random::{Key, Purpose, Rng, Streams};
 use crate::time::{Duration, Time};
@@ -49,6 +51,8 @@ pub(crate) struct SiteState {
     pub attempt_list: u32,
     /// The client that it belongs to; `NIL`: a service.
     pub client: u32,
+    /// Whether and how its calls have several attempts at a time.
+    pub hedges: Option<Way>,
 }
 
 /// What the event loop reads of a service: its plan, with what follows from it.
@@ -120,6 +124,10 @@ pub(crate) struct World<'p> {
     pub(super) peers: Vec<Option<CallerInfo>>,
     /// Where each call with several attempts has been.
     pub(super) tried: Vec<Vec<EndpointIndex>>,
+    /// The attempts of calls that hedge.
+    pub(super) groups: Table<Group>,
+    /// The group of each call, where calls hedge.
+    pub(super) group_of_call: Vec<u32>,
     /// Connections that policies want and that are being set up.
     pub(super) openings: Table<Opening>,
     /// Which wait of its caller each call is in, where calls wait for connections.
@@ -183,6 +191,8 @@ impl<'p> World<'p> {
             callers: Vec::new(),
             peers: vec![None; plan.clusters.len()],
             tried: Vec::new(),
+            groups: Table::default(),
+            group_of_call: Vec::new(),
             openings: Table::default(),
             wait_of_call: Vec::new(),
             cluster_base,
@@ -238,6 +248,7 @@ fn site_states(plan: &Plan, cluster_base: &[u32], timers: &mut Timers) -> Vec<Si
             timeout_list: timers.list(Timer::Call, site.timeout),
             attempt_list: timers.list(Timer::Attempt, site.per_try_timeout),
             client: NIL,
+            hedges: Way::of(&plan.clusters[site.cluster as usize].config),
         })
         .collect();
     for (index, client) in plan.clients.iter().enumerate() {
@@ -377,6 +388,7 @@ impl engine::World for World<'_> {
                 self.connect_ended(opening, sequence, now, agenda);
             }
             Event::PoolReady { caller } => self.pool_ready(caller, now, agenda),
+            Event::HedgeDue { group } => self.hedge_due(group, sequence, now, agenda),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::policy::balancer::{Balancer, Hints};
 use crate::policy::candidates::{LocalitySchedules, Rules};
 use crate::policy::connection_pool::Connection;
 use crate::policy::endpoints::Endpoints;
+use crate::policy::hedging::Hedger;
 use crate::policy::pinned::Pinned;
 use crate::policy::timeline::Moment;
 use crate::policy::upstream::{Upstream, View};
@@ -39,6 +40,8 @@ pub struct Cluster {
     gate: Option<Box<limits::Gate>>,
     // Where requests wait for connections.
     pool: Option<Box<limits::Pooled>>,
+    // Where several attempts are made at a time.
+    hedger: Option<Box<Hedger>>,
     // Where there are retries.
     retrier: Option<Box<limits::Retries>>,
     rng: Rng,
@@ -72,6 +75,7 @@ impl Cluster {
         });
         let watch = Watch::new(view.config(), &mut rng, now);
         let gate = limits::Gate::new(view.config(), &mut rng);
+        let hedger = view.config().hedging.as_ref().map(|options| Box::new(Hedger::new(options)));
         let pool = limits::Pooled::new(view.config(), view.listing().infos.len(), &mut rng);
         let retrier = limits::Retries::new(view.config());
         let mut cluster = Cluster {
@@ -86,6 +90,7 @@ impl Cluster {
             watch,
             gate,
             pool,
+            hedger,
             retrier,
             rng,
         };

@@ -14,6 +14,7 @@ pub mod connection_pool;
 mod endpoints;
 pub mod failure_accrual;
 pub mod health_check;
+pub mod hedging;
 mod listing;
 mod metadata;
 pub mod outlier_detection;
@@ -46,6 +47,10 @@ pub struct ClusterConfig {
     pub candidates: candidates::Options,
     /// Whether and when to try again; `None`: never.
     pub retry: Option<retry::Options>,
+    /// Whether a retry is made beside an attempt that takes too long, as in Envoy; `None`: it is not.
+    pub hedge_policy: Option<hedging::HedgePolicy>,
+    /// Several attempts of one call at a time, as in gRPC, instead of retries; `None`: one at a time.
+    pub hedging: Option<hedging::Options>,
     /// Limits on what a caller has under way, and breakers in the application; `None`: none.
     pub circuit_breaker: Option<circuit_breaker::Options>,
     /// Whether a caller holds requests back that would likely be rejected; `None`: it does not.
@@ -78,6 +83,8 @@ impl From<balancer::Config> for ClusterConfig {
             balancer,
             candidates: candidates::Options::default(),
             retry: None,
+            hedge_policy: None,
+            hedging: None,
             circuit_breaker: None,
             adaptive_throttle: None,
             connections: None,
@@ -212,7 +219,7 @@ pub struct Outcome {
     pub answer: Answer,
     /// From sending the attempt to its end.
     pub latency: Duration,
-    /// Attempts of this call so far, this one included.
+    /// Attempts of this call so far, this one included; 0: there are others under way, and what becomes of the call is decided apart.
     pub attempts: u32,
     /// What came with the answer, for policies that want it.
     pub load: Option<LoadReport>,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::policy::balancer::{Config, NAMES, known_name};
 use crate::policy::candidates::{self, CommonLbConfig, LbSubsetConfig, LocalityMode, OverprovisioningFactor, Parts, Percent};
 use crate::policy::{
-    ClusterConfig, MetadataMatch, adaptive_throttle, circuit_breaker, connection_pool, failure_accrual, health_check,
+    ClusterConfig, MetadataMatch, adaptive_throttle, circuit_breaker, connection_pool, failure_accrual, health_check, hedging,
     outlier_detection, retry,
 };
 use crate::time::Duration;
@@ -83,6 +83,11 @@ struct Mesh {
     #[serde(rename = "balancer")]
     _balancer: IgnoredAny,
     retry: Option<retry::Options>,
+    // A script says itself which attempts are made at a time.
+    #[serde(rename = "hedge_policy")]
+    _hedge_policy: Option<hedging::HedgePolicy>,
+    #[serde(rename = "hedging")]
+    _hedging: Option<hedging::Options>,
     circuit_breaker: Option<circuit_breaker::Options>,
     adaptive_throttle: Option<adaptive_throttle::Options>,
     outlier_detection: Option<outlier_detection::Config>,

@@ -6,6 +6,7 @@ use super::Cluster;
 use crate::policy::adaptive_throttle::Throttle;
 use crate::policy::candidates::Load;
 use crate::policy::circuit_breaker::{Breaker, Limits};
+use crate::policy::hedging::Fate;
 use crate::policy::request_pool::{Opening, Place, RequestPool, WaitIndex};
 use crate::policy::retry::{Denial, Retrier};
 use crate::policy::{Answer, CallInfo, ClusterConfig, EndpointIndex, Outcome, Refusal, Ticket, Verdict, View};
@@ -126,6 +127,45 @@ impl Cluster {
         }
     }
 
+    /// Whether another attempt may be made beside those of a call.
+    pub fn may_hedge(&self) -> bool {
+        self.hedger.as_ref().is_none_or(|hedger| hedger.allows())
+    }
+
+    /// What an answer means to a call with several attempts, where these are made at a fixed distance.
+    pub fn on_hedged_answer(&mut self, answer: Answer) -> Fate {
+        self.hedger.as_mut().map_or(Fate::Stands, |hedger| hedger.on_answer(answer))
+    }
+
+    /// Whether an answer is worth another attempt, whatever may be afforded.
+    pub fn is_retriable(&self, answer: Answer) -> bool {
+        let retry = self.view.config().retry.as_ref();
+        retry.is_some_and(|retry| retry.is_retriable(answer))
+    }
+
+    /// Asks for a retry of a call after an attempt that [`Cluster::on_finished`] was told of without a number of attempts; `holds`: an
+    /// earlier retry of the call still has its slot.
+    pub fn ask_retry(&mut self, outcome: &Outcome, holds: bool, now: Time) -> Verdict {
+        let requests = self.active_total;
+        match (&mut self.retrier, &self.view.config().retry) {
+            (Some(retries), Some(options)) => {
+                retries
+                    .retrier
+                    .verdict_after(options, outcome, holds, requests, now, &mut self.rng)
+            }
+            _ => Verdict::Done,
+        }
+    }
+
+    /// Asks for a retry beside an attempt that takes too long, the last of so many.
+    pub fn hedge(&mut self, attempts: u32, holds: bool) -> Verdict {
+        let requests = self.active_total;
+        match (&mut self.retrier, &self.view.config().retry) {
+            (Some(retries), Some(options)) => retries.retrier.hedge(options, attempts, holds, requests, &mut self.rng),
+            _ => Verdict::Done,
+        }
+    }
+
     /// Where the last attempt that was placed is, where this cluster keeps connections: it may have to wait for one.
     pub fn last_place(&self) -> Place {
         self.pool.as_ref().map_or(Place::Open, |pooled| pooled.last)
@@ -219,6 +259,9 @@ impl Cluster {
 
     /// What is to become of a call after an attempt, while so many requests are under way.
     pub(super) fn judge(&mut self, outcome: &Outcome, requests: u64, now: Time) -> Verdict {
+        if outcome.attempts == 0 {
+            return Verdict::Done;
+        }
         match (&mut self.retrier, &self.view.config().retry) {
             (Some(retries), Some(options)) => retries.retrier.verdict(options, outcome, requests, now, &mut self.rng),
             _ => Verdict::Done,

@@ -130,7 +130,7 @@ pub struct RetryThrottling {
 }
 
 impl RetryThrottling {
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if !(self.max_tokens > 0.0 && self.max_tokens <= 1000.0) {
             return Err(format!(
                 "`max_tokens` must be above 0 and at most 1000, not {}",

@@ -196,6 +196,11 @@ impl Options {
             .map_or(0, |previous| previous.update_frequency)
     }
 
+    /// Whether an answer is worth another attempt, as far as Envoy's conditions go.
+    pub(crate) fn is_retriable(&self, answer: Answer) -> bool {
+        self.retry_on.hold(answer, &self.retriable_status_codes)
+    }
+
     /// Envoy's word on an attempt that ended so; `None`: worth another one, as far as this call goes.
     fn denial(&self, outcome: &Outcome) -> Option<Denial> {
         if !self.retry_on.hold(outcome.answer, &self.retriable_status_codes) {
@@ -284,8 +289,22 @@ impl Retrier {
     /// What is to become of a call whose attempt ended so, while so many requests are under way.
     #[inline]
     pub fn verdict(&mut self, options: &Options, outcome: &Outcome, requests: u64, now: Time, rng: &mut Rng) -> Verdict {
-        // A retry's slot is free again once its attempt is over; the next retry takes one anew.
-        if outcome.attempts > 1 {
+        self.verdict_after(options, outcome, outcome.attempts > 1, requests, now, rng)
+    }
+
+    /// The same of a call that holds a slot for a retry or does not. It is free again once the retry's attempt is over; the next retry takes
+    /// one anew.
+    #[inline]
+    pub fn verdict_after(
+        &mut self,
+        options: &Options,
+        outcome: &Outcome,
+        holds: bool,
+        requests: u64,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Verdict {
+        if holds {
             self.slots.give_back();
         }
         let answer = self.ask(options, outcome, requests, now, rng);
@@ -293,6 +312,19 @@ impl Retrier {
         match answer {
             Ok(after) => Verdict::Retry { after },
             Err(_) => Verdict::Done,
+        }
+    }
+
+    /// Whether a retry may be made beside an attempt that takes too long: any such attempt is worth one.
+    pub fn hedge(&mut self, options: &Options, attempts: u32, holds: bool, requests: u64, rng: &mut Rng) -> Verdict {
+        if holds {
+            self.slots.give_back();
+        }
+        if attempts > options.num_retries || !self.slots.take(requests) {
+            return Verdict::Done;
+        }
+        Verdict::Retry {
+            after: options.back_off.draw(attempts, rng),
         }
     }
 

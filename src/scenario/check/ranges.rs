@@ -216,6 +216,11 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         {
             diagnostics.bad_value(field.span, &problem);
         }
+        if let Inherited::Set(field) = &mesh.hedging
+            && let Some(Err(problem)) = field.get().map(|options| options.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
         if let Inherited::Set(field) = &mesh.circuit_breaker
             && let Some(Err(problem)) = field.get().map(|options| options.check())
         {

@@ -11,7 +11,7 @@ use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, Sit
 use crate::policy::candidates::{self, Parts};
 use crate::policy::{
     ClusterConfig, MetadataMatch, adaptive_throttle, balancer, circuit_breaker, connection_pool, failure_accrual, health_check,
-    outlier_detection, retry,
+    hedging, outlier_detection, retry,
 };
 use crate::random::DistributionConfig;
 use crate::scenario::decode::Field;
@@ -57,6 +57,8 @@ struct Policy<'s> {
     balancer: Option<&'s balancer::Config>,
     timeout: Option<Duration>,
     retry: Option<&'s retry::Options>,
+    hedge_policy: Option<&'s hedging::HedgePolicy>,
+    hedging: Option<&'s hedging::Options>,
     circuit_breaker: Option<&'s circuit_breaker::Options>,
     adaptive_throttle: Option<&'s adaptive_throttle::Options>,
     outlier_detection: Option<&'s outlier_detection::Config>,
@@ -74,6 +76,8 @@ impl<'s> Policy<'s> {
             balancer: None,
             timeout: None,
             retry: None,
+            hedge_policy: None,
+            hedging: None,
             circuit_breaker: None,
             adaptive_throttle: None,
             outlier_detection: None,
@@ -87,6 +91,8 @@ impl<'s> Policy<'s> {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
             policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
             policy.retry = inherit(&mesh.retry, policy.retry);
+            policy.hedge_policy = inherit(&mesh.hedge_policy, policy.hedge_policy);
+            policy.hedging = inherit(&mesh.hedging, policy.hedging);
             policy.circuit_breaker = inherit(&mesh.circuit_breaker, policy.circuit_breaker);
             policy.adaptive_throttle = inherit(&mesh.adaptive_throttle, policy.adaptive_throttle);
             policy.outlier_detection = inherit(&mesh.outlier_detection, policy.outlier_detection);
@@ -119,7 +125,10 @@ impl<'s> Policy<'s> {
             pool: self
                 .pool_options()
                 .filter(|pool| !balancer.is_per_connection() && self.limits_connections(pool)),
-            retry: self.retry.filter(|retry| retry.is_on()).cloned(),
+            // As in gRPC, a method that hedges is not retried.
+            retry: self.retry.filter(|retry| retry.is_on() && self.hedging.is_none()).cloned(),
+            hedge_policy: self.hedge_policy.cloned(),
+            hedging: self.hedging.cloned(),
             circuit_breaker: self.circuit_breaker.cloned(),
             adaptive_throttle: self.adaptive_throttle.cloned(),
             outlier_detection: self.outlier_detection.cloned(),

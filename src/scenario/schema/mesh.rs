@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::values::Inherited;
 use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, OverprovisioningFactor, Percent};
 use crate::policy::{
-    MetadataMatch, adaptive_throttle, balancer, circuit_breaker, failure_accrual, health_check, outlier_detection, retry,
+    MetadataMatch, adaptive_throttle, balancer, circuit_breaker, failure_accrual, health_check, hedging, outlier_detection, retry,
 };
 use crate::scenario::decode::Field;
 use crate::time::Duration;
@@ -24,6 +24,10 @@ pub struct Mesh {
     pub timeout: Inherited<Field<Duration>>,
     /// When a call is tried again; never if absent.
     pub retry: Inherited<Field<retry::Options>>,
+    /// Whether a retry is made beside an attempt whose `per_try_timeout` has passed, as in Envoy; it takes its place if absent.
+    pub hedge_policy: Inherited<Field<hedging::HedgePolicy>>,
+    /// Several attempts of one call at a time, as in gRPC, instead of retries; one at a time if absent.
+    pub hedging: Inherited<Field<hedging::Options>>,
     /// Limits on what a caller has under way, as in Envoy, and breakers in the application; none if absent.
     pub circuit_breaker: Inherited<Field<circuit_breaker::Options>>,
     /// A caller holds requests back that would likely be rejected; it does not if absent.

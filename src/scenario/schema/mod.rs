@@ -33,7 +33,6 @@ pub(crate) const FUTURE_KEYS: &[(&str, &str)] = &[
     ("Service", "kubernetes"),
     ("Service", "autoscaler"),
     ("Mesh", "hedge"),
-    ("Mesh", "hedge_policy"),
     ("Mesh", "slow_start"),
     ("Mesh", "profile"),
     ("Fault", "errors"),

@@ -124,6 +124,7 @@ impl Caller {
             latency: Duration::from_millis(1 + u64::from(oldest.endpoint.0 % 3)),
             attempts: 1,
             load: Some(self.report(oldest.endpoint)),
+            retry_after: None,
         };
         black_box(self.cluster.on_finished(oldest, &outcome, self.now));
         if self.cluster.active(oldest.endpoint) == 0 {

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use line::{CheckLine, DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
 
 use crate::policy::health_check::Finding;
-use crate::policy::retry::Denial;
 use crate::policy::{
     CallInfo, CallerInfo, Cluster, ClusterConfig, Decision, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict, Watcher,
+    retry::Denial,
 };
 use crate::random::{Purpose, Streams};
 use crate::time::{Duration, Time};
@@ -367,6 +367,7 @@ impl<W: Write> Bench<W> {
             latency,
             attempts: attempt.number + 1,
             load: line.load.as_ref().map(line::LoadLine::report).transpose()?,
+            retry_after: line.retry_after()?,
         };
         let verdict = self.finish(Ticket { endpoint }, &outcome);
         if line.immediate_health_check_fail {
@@ -384,9 +385,9 @@ impl<W: Write> Bench<W> {
     }
 
     fn answer_failure(&mut self, outcome: &Outcome, attempt: Attempt, verdict: Verdict) -> Result<(), Fault> {
-        let Some(retry) = &self.cluster.upstream().config().retry else {
+        if self.cluster.upstream().config().retry.is_none() {
             return Ok(());
-        };
+        }
         if let Verdict::Retry { after } = verdict {
             self.owed.push_back(Attempt {
                 number: attempt.number + 1,
@@ -395,12 +396,11 @@ impl<W: Write> Bench<W> {
             writeln!(self.output, "{{\"retry\": {:?}}}", after.as_secs_f64())?;
             return Ok(());
         }
-        let reason = match retry.denial(outcome) {
-            Some(Denial::NotRetriable) if line::is_failure(outcome.answer) => "not_retriable",
-            Some(Denial::LimitExceeded) => "limit",
-            _ => return Ok(()),
-        };
-        writeln!(self.output, "{{\"retry\": null, \"reason\": \"{reason}\"}}")?;
+        match self.cluster.denial() {
+            None => {}
+            Some(Denial::NotRetriable) if !line::is_failure(outcome.answer) => {}
+            Some(denial) => writeln!(self.output, "{{\"retry\": null, \"reason\": \"{}\"}}", denial.word())?,
+        }
         Ok(())
     }
 

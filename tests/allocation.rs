@@ -234,6 +234,7 @@ impl Caller {
                     latency: Duration::from_millis(5 + u64::from(oldest.endpoint.0 % 7)),
                     attempts: 1,
                     load: Some(report),
+                    retry_after: None,
                 };
                 self.cluster.on_finished(oldest, &outcome, self.now);
                 if self.cluster.active(oldest.endpoint) == 0 {

@@ -248,6 +248,7 @@ impl Caller {
             latency: Duration::from_millis(3),
             attempts: 1,
             load: Some(self.report(ticket.endpoint)),
+            retry_after: None,
         };
         self.cluster.on_finished(ticket, &outcome, self.now);
         if self.cluster.active(ticket.endpoint) == 0 {

@@ -20,6 +20,7 @@ mod overload;
 mod reality;
 mod replay;
 mod research;
+mod retries;
 mod steps;
 mod tower;
 mod traefik;
@@ -35,7 +36,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 17] = [
+pub const EVIDENCE: [&[Evidence]; 18] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -49,6 +50,7 @@ pub const EVIDENCE: [&[Evidence]; 17] = [
     haproxy::EVIDENCE,
     traefik::EVIDENCE,
     research::EVIDENCE,
+    retries::EVIDENCE,
     reality::EVIDENCE,
     health_checks::EVIDENCE,
     overload::EVIDENCE,

@@ -276,14 +276,40 @@ impl Builder {
             false => STATIC,
         };
         let cluster = self.plan.clusters.len() as u32;
+        let circuit_breaker = dice.chance(30).then(|| {
+            let breakers = [
+                r#"{"max_connections": 2, "max_pending_requests": 3, "max_requests": 6, "max_retries": 1}"#,
+                r#"{"max_requests": 4, "retry_budget": {"budget_percent": "20%", "min_retry_concurrency": 1}}"#,
+                r#"{"library/circuit_breaker": {"resilience4j": {"sliding_window_size": 10, "wait_duration_in_open_state": "20ms"}}}"#,
+            ];
+            serde_json::from_str(dice.one(&breakers)).expect("these options are valid")
+        });
+        let pool = match connections {
+            ConnectionPlan::Pooled(mut options) if circuit_breaker.is_some() || dice.chance(20) => {
+                options.connect_timeout = dice.one(&[Duration::MAX, Duration::from_millis(5)]);
+                Some(options)
+            }
+            _ => None,
+        };
+        let hedging = dice.chance(15).then(|| {
+            let hedging = r#"{"max_attempts": 3, "hedging_delay": "2ms", "non_fatal_status_codes": ["UNAVAILABLE"]}"#;
+            serde_json::from_str(hedging).expect("these options are valid")
+        });
+        let hedge_policy = dice
+            .chance(30)
+            .then(|| serde_json::from_str(r#"{"hedge_on_per_try_timeout": true}"#).expect("these options are valid"));
         let config = Arc::new(ClusterConfig {
-            retry,
+            retry: retry.filter(|_| hedging.is_none()),
             health_check,
             guard: GuardOptions {
                 local_rate_limit: dice.chance(10).then(|| options_of(LOCAL_RATE_LIMIT)),
                 admission_control: dice.chance(10).then(|| options_of(ADMISSION_CONTROL)),
                 ..GuardOptions::default()
             },
+            circuit_breaker,
+            pool,
+            hedging,
+            hedge_policy,
             ..ClusterConfig::from(balancer)
         });
         self.plan.clusters.push(ClusterPlan {

@@ -18,7 +18,8 @@ impl World<'_> {
         if self.services[service as usize].on_cancel == OnCancel::Continue {
             return;
         }
-        let task = self.task_of_call[call as usize];
+        // A call that still waits for a connection has none.
+        let task = self.task_of_call.get(call as usize).copied().unwrap_or(NIL);
         let Some(incoming) = (task != NIL).then(|| self.tasks[task].incoming()) else {
             return;
         };
@@ -179,8 +180,10 @@ impl World<'_> {
 
     /// Ends a call that nobody waits for any more.
     fn abandon_call(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
-        if self.calls[call].endpoint == NIL {
-            self.complete(call, End::Answer(Answer::Cancelled), now, agenda);
+        if self.sites[self.calls[call].site as usize].hedges.is_some() {
+            self.abandon_hedged(call, Answer::Cancelled, now, agenda);
+        } else if self.calls[call].endpoint == NIL {
+            self.drop_retry(call, Answer::Cancelled, now, agenda);
         } else {
             self.finish_attempt(call, Answer::Cancelled, now, agenda);
         }
@@ -199,7 +202,7 @@ impl World<'_> {
             self.count_busy(endpoint, now);
             self.lose_shared_work(endpoint, now);
             self.endpoints[endpoint as usize].incarnation += 1;
-            self.lose_connections(endpoint, now);
+            self.lose_connections(endpoint, now, agenda);
             if self.stations[endpoint as usize].throttle != NIL {
                 self.runs_on(endpoint, 0, now, agenda);
             }

@@ -160,6 +160,9 @@ impl World<'_> {
             self.sent_in_incident(call, now);
         }
         self.timers.start(self.sites[site as usize].attempt_list, call, now, agenda);
+        if self.sites[site as usize].hedges.is_some() {
+            self.open_group(call, now, agenda);
+        }
         self.send_request(call, now, agenda);
     }
 
@@ -186,12 +189,22 @@ impl World<'_> {
 
     /// A timer of a call has run out.
     pub(super) fn timer_expired(&mut self, call: u32, timer: Timer, now: Time, agenda: &mut Agenda<Event>) {
+        if self.sites[self.calls[call].site as usize].hedges.is_some() {
+            return self.hedged_timer_expired(call, timer, now, agenda);
+        }
         match timer {
             Timer::Attempt => self.finish_attempt(call, Answer::PerTryTimeout, now, agenda),
             // Between two attempts there is no attempt to end.
-            Timer::Call if self.calls[call].endpoint == NIL => self.complete(call, End::Answer(Answer::Timeout), now, agenda),
+            Timer::Call if self.calls[call].endpoint == NIL => self.drop_retry(call, Answer::Timeout, now, agenda),
             Timer::Call => self.finish_attempt(call, Answer::Timeout, now, agenda),
         }
+    }
+
+    /// Ends a call in the pause before a retry.
+    pub(super) fn drop_retry(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
+        let cluster = self.calls[call].cluster;
+        self.callers[cluster as usize].cluster.on_retry_dropped();
+        self.complete(call, End::Answer(answer), now, agenda);
     }
 
     /// Ends the present attempt, tells the policy, and retries or ends the call.
@@ -201,11 +214,15 @@ impl World<'_> {
         if self.sites[site as usize].edge == NO_EDGE {
             return self.check_ended(call, answer, now, agenda);
         }
+        if self.sites[site as usize].hedges.is_some() {
+            return self.finish_hedged(call, answer, now, agenda);
+        }
         let outcome = Outcome {
             answer,
             latency: now.since(row.sent),
             attempts: u32::from(row.attempts),
             load: self.load_report(call, answer),
+            retry_after: None,
         };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
             self.count_waste_of(call);
@@ -278,7 +295,7 @@ impl World<'_> {
             let Call {
                 site, start, attempts, ..
             } = self.calls[call];
-            if site == NIL || self.is_check(site) {
+            if site == NIL || self.is_check(site) || self.is_further_attempt(call) {
                 continue;
             }
             let end = End::Answer(Answer::Cancelled);

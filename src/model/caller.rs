@@ -7,6 +7,7 @@ use crate::model::event::Event;
 use crate::model::key::{self, TextRoom};
 use crate::model::observe::Belief;
 use crate::model::plan::{ConnectionPlan, Owner, STATIC};
+use crate::model::pool::Limited;
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
@@ -67,6 +68,8 @@ pub(crate) struct Caller {
 pub(crate) enum Connections {
     /// The policy: it chooses for each of them.
     Pinned,
+    /// The policy, which limits them, so that calls may have to wait.
+    Limited(Limited),
     /// The model: it needs one to wherever the policy sends a call.
     Pool(ConnectionPool),
 }
@@ -108,6 +111,7 @@ impl World<'_> {
         let connections = match plan.connections {
             ConnectionPlan::Warm => None,
             ConnectionPlan::Pooled(_) if plan.config.balancer.is_per_connection() => Some(Connections::Pinned),
+            ConnectionPlan::Pooled(_) if plan.config.pool.is_some() => Some(Connections::Limited(Limited::default())),
             ConnectionPlan::Pooled(options) => {
                 let rng = self.streams.rng(Purpose::Connection, u64::from(slot));
                 Some(Connections::Pool(ConnectionPool::new(options, service.endpoint_count, rng)))
@@ -295,7 +299,11 @@ impl World<'_> {
             self.connection_lost(cluster, now, agenda);
         }
         let caller = &mut self.callers[cluster as usize];
-        let verdict = caller.cluster.on_finished(ticket, outcome, now);
+        let verdict = if let Some(Connections::Limited(_)) = caller.connections {
+            self.report_pooled(call, ticket, outcome, now, agenda)
+        } else {
+            caller.cluster.on_finished(ticket, outcome, now)
+        };
         self.attend(cluster, now, agenda);
         verdict
     }
@@ -313,12 +321,19 @@ impl World<'_> {
     }
 
     /// An endpoint's end of all connections is gone: callers whose policy keeps them are told.
-    pub(super) fn lose_connections(&mut self, endpoint: u32, now: Time) {
+    pub(super) fn lose_connections(&mut self, endpoint: u32, now: Time, agenda: &mut Agenda<Event>) {
         let service = self.endpoints[endpoint as usize].service;
-        for caller in self.callers.iter_mut().filter(|caller| caller.service == service) {
+        for index in 0..self.callers.len() as u32 {
+            let caller = &mut self.callers[index as usize];
+            if caller.service != service {
+                continue;
+            }
             caller
                 .cluster
                 .on_connections_lost(EndpointIndex(endpoint - caller.first_endpoint), now);
+            if let Some(Connections::Limited(_)) = caller.connections {
+                self.attend_pool(index, now, agenda);
+            }
         }
     }
 }

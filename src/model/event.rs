@@ -43,6 +43,16 @@ pub(crate) enum Event {
     ExtraArrival { extra: u32 },
     /// A timeout that a fault has set.
     DeadlinePasses { deadline: u32 },
+    /// The first packet of a connection that a policy wants reaches its endpoint.
+    ConnectDelivered { opening: u32 },
+    /// Such a connection is there, or is refused.
+    ConnectAnswered { opening: u32 },
+    /// Such a connection takes too long.
+    ConnectTimeout { opening: u32 },
+    /// Attempts of a caller that have waited have a connection.
+    PoolReady { caller: u32 },
+    /// A call that hedges makes its next attempt.
+    HedgeDue { group: u32 },
     /// A caller's policy wants to be woken.
     PolicyTimer { caller: u32 },
     /// Something happens in discovery.
@@ -76,6 +86,11 @@ impl engine::Event for Event {
             Event::ExtraArrival { extra } => (19, extra),
             Event::DeadlinePasses { deadline } => (20, deadline),
             Event::Discovery { item } => (21, item),
+            Event::ConnectDelivered { opening } => (32, opening),
+            Event::ConnectAnswered { opening } => (33, opening),
+            Event::ConnectTimeout { opening } => (34, opening),
+            Event::PoolReady { caller } => (35, caller),
+            Event::HedgeDue { group } => (36, group),
         };
         (kind << 32) | u64::from(index)
     }

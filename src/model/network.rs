@@ -109,6 +109,30 @@ impl World<'_> {
     /// Sends the request of a call's present attempt to the endpoint that was picked.
     #[inline]
     pub(super) fn send_request(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let (incoming, link) = self.outgoing(call);
+        if self.endpoints[incoming.endpoint as usize].condition != Condition::Up {
+            let service = self.callers[self.calls[call].cluster as usize].service;
+            self.observe.sent_in_vain(service, now);
+        }
+        let mut connect = Duration::ZERO;
+        match &self.callers[self.calls[call].cluster as usize].connections {
+            None => {}
+            Some(Connections::Limited(_)) => {
+                if self.wait_for_connection(call, now, agenda) {
+                    return;
+                }
+            }
+            Some(_) => match self.connection(&incoming, link, now) {
+                Some(wait) => connect = wait,
+                None => return self.send_syn(&incoming, link, now, agenda),
+            },
+        }
+        self.transmit(&incoming, link, connect, now, agenda);
+    }
+
+    /// A call's present attempt as its endpoint will see it, and the link to there.
+    #[inline]
+    pub(super) fn outgoing(&self, call: u32) -> (Incoming, u32) {
         let row = &self.calls[call];
         let cluster = row.cluster;
         let caller = &self.callers[cluster as usize];
@@ -122,25 +146,22 @@ impl World<'_> {
             endpoint,
             site: row.site,
         };
-        if self.endpoints[endpoint as usize].condition != Condition::Up {
-            self.observe.sent_in_vain(caller.service, now);
-        }
-        let mut connect = Duration::ZERO;
-        if caller.connections.is_some() {
-            match self.connection(&incoming, link, now) {
-                Some(wait) => connect = wait,
-                None => return self.send_syn(&incoming, link, now, agenda),
-            }
-        }
+        (incoming, link)
+    }
+
+    /// Sends a request that goes over a connection that will be open after `connect`.
+    #[inline]
+    pub(super) fn transmit(&mut self, incoming: &Incoming, link: u32, connect: Duration, now: Time, agenda: &mut Agenda<Event>) {
+        let cluster = self.calls[incoming.call].cluster;
+        let endpoint = incoming.endpoint;
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let link = &self.links[link as usize];
         let hop = self.hop(link, incoming.id, Hop::Request, bytes, (cluster, endpoint));
         let at_once = connect == Duration::ZERO && link.instant && hop == Duration::ZERO;
-        let latency = connect + hop;
         if self.is_cut(cluster, endpoint, true) {
             return;
         }
-        self.travel(&incoming, latency, at_once, now, agenda);
+        self.travel(incoming, connect + hop, at_once, now, agenda);
     }
 
     /// Sends a health check over a connection of its own; `syn`: the connection is all it asks for.
@@ -214,6 +235,7 @@ impl World<'_> {
         let incarnation = self.endpoints[incoming.endpoint as usize].incarnation;
         let found = match caller.connections.as_mut()? {
             Connections::Pinned => caller.cluster.connection(),
+            Connections::Limited(_) => None,
             Connections::Pool(pool) => {
                 let found = pool.acquire(row.endpoint, incarnation, now, |_| {}).map(|found| found.1);
                 found.or_else(|| {
@@ -232,6 +254,7 @@ impl World<'_> {
                 let caller = &mut self.callers[parties.0 as usize];
                 match caller.connections.as_mut()? {
                     Connections::Pinned => caller.cluster.on_opening(now + round_trip),
+                    Connections::Limited(_) => {}
                     Connections::Pool(pool) => pool.opening(now + round_trip),
                 }
                 None

@@ -11,12 +11,14 @@ use crate::model::discovery::Discovery;
 use crate::model::endpoint::{Endpoint, Station};
 use crate::model::event::Event;
 use crate::model::fault::{self, Faults};
+use crate::model::hedge::Group;
 use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
 use crate::model::plan::{
     Discipline, EndpointPlan, Instr, Membership, OnCancel, OperationPlan, Owner, Plan, ServicePlan, Threading, UNLIMITED,
 };
+use crate::model::pool::Opening;
 use crate::model::probe::Probe;
 use crate::model::processor_sharing::Shared;
 use crate::model::result::RunResult;
@@ -25,6 +27,7 @@ use crate::model::task::{Join, Task};
 use crate::model::timers::{Timer, Timers};
 use crate::model::visit::Lanes;
 use crate::model::{Elision, RunOptions};
+use crate::policy::hedging::Way;
 use crate::policy::overload::Shield;
 use crate::policy::{CallerInfo, EndpointIndex, Upstream, balancer};
 use crate::random::{Key, Purpose, Rng, Streams};
@@ -52,6 +55,8 @@ pub(crate) struct SiteState {
     pub attempt_list: u32,
     /// The client that it belongs to; `NIL`: a service.
     pub client: u32,
+    /// Whether and how its calls have several attempts at a time.
+    pub hedges: Option<Way>,
 }
 
 /// What the event loop reads of a service: its plan, with what follows from it.
@@ -134,6 +139,14 @@ pub(crate) struct World<'p> {
     pub(super) peers: Vec<Option<CallerInfo>>,
     /// Where each call with several attempts has been.
     pub(super) tried: Vec<Vec<EndpointIndex>>,
+    /// The attempts of calls that hedge.
+    pub(super) groups: Table<Group>,
+    /// The group of each call, where calls hedge.
+    pub(super) group_of_call: Vec<u32>,
+    /// Connections that policies want and that are being set up.
+    pub(super) openings: Table<Opening>,
+    /// Which wait of its caller each call is in, where calls wait for connections.
+    pub(super) wait_of_call: Vec<u32>,
     /// Where the callers of each cluster of the plan begin in `cluster_of`.
     pub(super) cluster_base: Vec<u32>,
     /// The row in `callers`; `NIL`: not made yet.
@@ -198,6 +211,10 @@ impl<'p> World<'p> {
             callers: Vec::new(),
             peers: vec![None; plan.clusters.len()],
             tried: Vec::new(),
+            groups: Table::default(),
+            group_of_call: Vec::new(),
+            openings: Table::default(),
+            wait_of_call: Vec::new(),
             cluster_base,
             cluster_of: vec![NIL; clusters as usize],
             faults: Faults::new(plan),
@@ -262,6 +279,7 @@ fn site_states(plan: &Plan, cluster_base: &[u32], timers: &mut Timers) -> Vec<Si
             timeout_list: timers.list(Timer::Call, site.timeout),
             attempt_list: timers.list(Timer::Attempt, site.per_try_timeout),
             client: NIL,
+            hedges: Way::of(&plan.clusters[site.cluster as usize].config),
         })
         .collect();
     for (index, client) in plan.clients.iter().enumerate() {
@@ -406,6 +424,12 @@ impl engine::World for World<'_> {
             Event::DeadlinePasses { deadline } => self.deadline_passes(deadline, now, agenda),
             Event::PolicyTimer { caller } => self.policy_timer(caller, sequence, now, agenda),
             Event::Discovery { item } => self.discover(item, now, agenda),
+            Event::ConnectDelivered { opening } => self.connect_delivered(opening, sequence, now, agenda),
+            Event::ConnectAnswered { opening } | Event::ConnectTimeout { opening } => {
+                self.connect_ended(opening, sequence, now, agenda);
+            }
+            Event::PoolReady { caller } => self.pool_ready(caller, now, agenda),
+            Event::HedgeDue { group } => self.hedge_due(group, sequence, now, agenda),
         }
     }
 }

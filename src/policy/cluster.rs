@@ -1,11 +1,14 @@
 //! One caller's view of one upstream: the only door for drivers.
 
+mod limits;
+
 use std::sync::Arc;
 
 use crate::policy::balancer::{Balancer, Hints};
 use crate::policy::candidates::{LocalityLbSetting, LocalitySchedules, Rules};
 use crate::policy::connection_pool::Connection;
 use crate::policy::endpoints::Endpoints;
+use crate::policy::hedging::Hedger;
 use crate::policy::overload::Guard;
 use crate::policy::pinned::Pinned;
 use crate::policy::timeline::Moment;
@@ -38,6 +41,14 @@ pub struct Cluster {
     guard: Option<Box<Guard>>,
     // Where it matters which locality an endpoint is in.
     localities: Option<Box<Localities>>,
+    // Where anything holds attempts back.
+    gate: Option<Box<limits::Gate>>,
+    // Where requests wait for connections.
+    pool: Option<Box<limits::Pooled>>,
+    // Where several attempts are made at a time.
+    hedger: Option<Box<Hedger>>,
+    // Where there are retries.
+    retrier: Option<Box<limits::Retries>>,
     rng: Rng,
 }
 
@@ -76,6 +87,10 @@ impl Cluster {
         });
         let watch = Watch::new(view.config(), &mut rng, now);
         let guard = Guard::new(&view.config().guard, &mut rng, now);
+        let gate = limits::Gate::new(view.config());
+        let hedger = view.config().hedging.as_ref().map(|options| Box::new(Hedger::new(options)));
+        let pool = limits::Pooled::new(view.config(), view.listing().infos.len(), &mut rng);
+        let retrier = limits::Retries::new(view.config());
         let mut cluster = Cluster {
             active: vec![0; view.listing().infos.len()],
             view,
@@ -88,6 +103,10 @@ impl Cluster {
             watch,
             guard,
             localities: None,
+            gate,
+            pool,
+            hedger,
+            retrier,
             rng,
         };
         cluster.watch_new_endpoints(|_| true, now);
@@ -197,6 +216,19 @@ impl Cluster {
     /// Places an attempt of a call that the caller does not hold back.
     #[inline]
     fn pick_admitted(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
+        if self.gate.is_some() {
+            self.pass_gate(call, now)?;
+        }
+        let picked = self.place(call, reselection, now);
+        if picked.is_err() {
+            self.on_no_endpoint(call, now);
+        }
+        picked
+    }
+
+    /// Places an attempt that nothing holds back.
+    #[inline]
+    fn place(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
         if let Some(endpoint) = self.acquire_pinned(now) {
             return Ok(Ticket { endpoint });
         }
@@ -210,6 +242,9 @@ impl Cluster {
             }
             offered += 1;
         };
+        if let Some(pool) = &mut self.pool {
+            pool.request(endpoint, now)?;
+        }
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
         self.balancer.on_started(endpoint, now);
@@ -259,16 +294,37 @@ impl Cluster {
             let balancer = &mut self.balancer;
             pinned.lose(endpoint, |endpoint| balancer.on_closed(endpoint, now));
         }
+        if let Some(pool) = &mut self.pool {
+            pool.lose(endpoint, now);
+        }
     }
 
     /// An endpoint of a group.
     #[inline]
     fn pick_in(&mut self, group: u32, call: &CallInfo<'_>, reselection: u32, now: Time) -> Option<EndpointIndex> {
+        // Where a hash is wanted and there is none, a random one makes the policy a random one.
+        let rng = &mut self.rng;
+        let is_hashed = self.view.candidates().rules() == Rules::EnvoyHash;
+        let hash = is_hashed.then(|| call.hash.unwrap_or_else(|| rng.next_u64()));
+        if call.attempt > 0 && self.retrier.is_some() {
+            return self.pick_for_retry(group, call, hash, reselection, now);
+        }
+        let number = self.view.candidates().choose(group, hash, &mut self.schedules, rng)?;
+        self.pick_of(number, call, hash, reselection, now)
+    }
+
+    /// An endpoint of a set.
+    #[inline]
+    fn pick_of(
+        &mut self,
+        number: u32,
+        call: &CallInfo<'_>,
+        hash: Option<u64>,
+        reselection: u32,
+        now: Time,
+    ) -> Option<EndpointIndex> {
         let candidates = self.view.candidates();
         let rng = &mut self.rng;
-        // Where a hash is wanted and there is none, a random one makes the policy a random one.
-        let hash = (candidates.rules() == Rules::EnvoyHash).then(|| call.hash.unwrap_or_else(|| rng.next_u64()));
-        let number = candidates.choose(group, hash, &mut self.schedules, rng)?;
         let mut set = candidates.set(number);
         let endpoints = Endpoints {
             infos: &self.view.listing().infos,
@@ -294,6 +350,15 @@ impl Cluster {
     /// Tells how an attempt ended, and asks what is to become of its call.
     #[inline]
     pub fn on_finished(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) -> Verdict {
+        if let Some(pool) = &mut self.pool {
+            pool.released(ticket.endpoint, outcome.answer, now);
+        }
+        self.finish(ticket, outcome, now)
+    }
+
+    #[inline]
+    fn finish(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) -> Verdict {
+        let requests = self.requests_at(outcome);
         let active = &mut self.active[ticket.endpoint.at()];
         debug_assert!(*active > 0, "a ticket is given back once");
         *active -= 1;
@@ -311,9 +376,12 @@ impl Cluster {
             }
             self.obey_watch(now);
         }
-        let verdict = match &self.view.config().retry {
+        if let Some(gate) = &mut self.gate {
+            gate.on_finished(outcome, now);
+        }
+        let verdict = match self.retrier {
             None => Verdict::Done,
-            Some(retry) => retry.verdict(outcome, &mut self.rng),
+            Some(_) => self.judge(outcome, requests, now),
         };
         if let (Some(guard), Verdict::Done) = (&mut self.guard, verdict) {
             guard.on_finished(outcome, now);
@@ -463,6 +531,9 @@ impl Cluster {
             .resolved(answer, |endpoint| active[endpoint.at()] > 0, &mut self.place);
         let last = self.come_to(next);
         self.active.resize(self.view.listing().infos.len(), 0);
+        if let Some(pool) = &mut self.pool {
+            pool.reserve(self.view.listing().infos.len());
+        }
         if let Some(pinned) = &mut self.pinned {
             // Who leaves the list is being shut down, and closes its connections.
             let balancer = &mut self.balancer;
@@ -501,6 +572,9 @@ impl Cluster {
     fn come_to(&mut self, next: Arc<View>) -> Arc<View> {
         if !Arc::ptr_eq(&self.view, &next) {
             self.balancer.share(next.prototype());
+            if let Some(retries) = &mut self.retrier {
+                retries.forget_loads();
+            }
             for demand in &mut self.demands {
                 demand.groups = next.offered(&demand.demand).unwrap_or_default();
             }

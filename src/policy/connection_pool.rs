@@ -32,6 +32,8 @@ pub struct Options {
     pub max_requests_per_connection: u32,
     /// A connection is closed at this age, which varies by 10 %, when its requests have ended; [`Duration::MAX`]: at none.
     pub max_connection_duration: Duration,
+    /// A connection that is not there after this is given up; [`Duration::MAX`]: none is. It takes effect in pools with limits.
+    pub connect_timeout: Duration,
 }
 
 /// By what share the age at which a connection is closed varies: that of gRPC's `MAX_CONNECTION_AGE` (gRFC A9).
@@ -45,6 +47,7 @@ impl Options {
         max_concurrent_streams: 1,
         max_requests_per_connection: 1,
         max_connection_duration: Duration::MAX,
+        connect_timeout: Duration::MAX,
     };
 }
 
@@ -57,6 +60,7 @@ impl Default for Options {
             max_concurrent_streams: 100,
             max_requests_per_connection: u32::MAX,
             max_connection_duration: Duration::MAX,
+            connect_timeout: Duration::MAX,
         }
     }
 }
@@ -389,6 +393,7 @@ mod tests {
             max_concurrent_streams: 100,
             max_requests_per_connection: u32::MAX,
             max_connection_duration: Duration::MAX,
+            connect_timeout: Duration::MAX,
         }
     }
 

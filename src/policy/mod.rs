@@ -7,17 +7,20 @@
 pub mod balancer;
 pub mod candidates;
 pub mod catalog;
+pub mod circuit_breaker;
 mod cluster;
 pub mod connection_pool;
 pub mod discovery;
 mod endpoints;
 pub mod failure_accrual;
 pub mod health_check;
+pub mod hedging;
 mod listing;
 mod metadata;
 pub mod outlier_detection;
 pub mod overload;
 mod pinned;
+mod request_pool;
 pub mod retry;
 mod timeline;
 mod upstream;
@@ -27,6 +30,7 @@ pub use candidates::CandidateSet;
 pub use cluster::Cluster;
 pub use endpoints::{EndpointIndex, EndpointInfo, Endpoints, Health, PRIORITY_MAX};
 pub use metadata::{Metadata, MetadataMatch, Value as MetadataValue};
+pub use request_pool::{Opening, Place, WaitIndex};
 pub use upstream::{Upstream, View};
 pub use watch::{Decision, Notice, Reason, Watcher};
 
@@ -44,9 +48,18 @@ pub struct ClusterConfig {
     pub candidates: candidates::Options,
     /// Whether and when to try again; `None`: never.
     pub retry: Option<retry::Options>,
+    /// Whether a retry is made beside an attempt that takes too long, as in Envoy; `None`: it is not.
+    pub hedge_policy: Option<hedging::HedgePolicy>,
+    /// Several attempts of one call at a time, as in gRPC, instead of retries; `None`: one at a time.
+    pub hedging: Option<hedging::Options>,
+    /// Limits on what a caller has under way, and breakers in the application; `None`: none.
+    pub circuit_breaker: Option<circuit_breaker::Options>,
     /// How connections are used, for balancers that choose for each connection and not for each call; `None`: each call has one of its
     /// own.
     pub connections: Option<connection_pool::Options>,
+    /// How connections to each endpoint are used and limited, for a cluster that keeps them and the requests that wait for one; `None`:
+    /// they are the driver's.
+    pub pool: Option<connection_pool::Options>,
     /// Whom answers take out for a while; `None`: nobody.
     pub outlier_detection: Option<outlier_detection::Config>,
     /// Breakers of single endpoints; `None`: none.
@@ -73,7 +86,11 @@ impl From<balancer::Config> for ClusterConfig {
             balancer,
             candidates: candidates::Options::default(),
             retry: None,
+            hedge_policy: None,
+            hedging: None,
+            circuit_breaker: None,
             connections: None,
+            pool: None,
             outlier_detection: None,
             failure_accrual: None,
             health_check: None,
@@ -212,10 +229,12 @@ pub struct Outcome {
     pub answer: Answer,
     /// From sending the attempt to its end.
     pub latency: Duration,
-    /// Attempts of this call so far, this one included.
+    /// Attempts of this call so far, this one included; 0: there are others under way, and what becomes of the call is decided apart.
     pub attempts: u32,
     /// What came with the answer, for policies that want it.
     pub load: Option<LoadReport>,
+    /// When the answer asks to come again, from now ([`Duration::MAX`]: never); `None`: it does not say.
+    pub retry_after: Option<Duration>,
 }
 
 /// What is to become of a call after an attempt.

@@ -262,6 +262,8 @@ pub struct DoneLine {
     /// Whether the answer had Envoy's header of that name.
     #[serde(default, alias = "x-envoy-immediate-health-check-fail")]
     pub immediate_health_check_fail: bool,
+    /// When the answer asks to come again, in seconds from now; less than 0: never.
+    retry_after: Option<f64>,
 }
 
 /// What an endpoint says of itself: an ORCA report, and what research policies ask for.
@@ -379,6 +381,18 @@ impl DoneLine {
     }
 }
 
+impl DoneLine {
+    /// When the answer asks to come again.
+    pub fn retry_after(&self) -> Result<Option<Duration>, String> {
+        Ok(match self.retry_after {
+            None => None,
+            Some(seconds) if seconds < 0.0 => Some(Duration::MAX),
+            Some(seconds) if seconds <= 3e9 => Some(Duration::from_secs_f64(seconds)),
+            Some(seconds) => return Err(format!("`retry_after` must be at most 3e9 seconds, not {seconds}")),
+        })
+    }
+}
+
 /// Whether an answer is a failure of its own, whatever the retry policy says.
 pub fn is_failure(answer: Answer) -> bool {
     !matches!(answer, Answer::Status(0..500))
@@ -391,6 +405,7 @@ pub fn success(attempts: u32) -> Outcome {
         latency: Duration::ZERO,
         attempts,
         load: None,
+        retry_after: None,
     }
 }
 

@@ -11,7 +11,10 @@ use crate::policy::candidates::{
     self, CommonLbConfig, LbSubsetConfig, LocalityLbSetting, LocalityMode, OverprovisioningFactor, Parts, Percent,
 };
 use crate::policy::overload::{GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
-use crate::policy::{ClusterConfig, MetadataMatch, connection_pool, failure_accrual, health_check, outlier_detection, retry};
+use crate::policy::{
+    ClusterConfig, MetadataMatch, circuit_breaker, connection_pool, failure_accrual, health_check, hedging, outlier_detection,
+    retry,
+};
 use crate::time::Duration;
 
 /// One `--set`.
@@ -86,6 +89,12 @@ struct Mesh {
     #[serde(rename = "discovery")]
     _discovery: IgnoredAny,
     retry: Option<retry::Options>,
+    // A script says itself which attempts are made at a time.
+    #[serde(rename = "hedge_policy")]
+    _hedge_policy: Option<hedging::HedgePolicy>,
+    #[serde(rename = "hedging")]
+    _hedging: Option<hedging::Options>,
+    circuit_breaker: Option<circuit_breaker::Options>,
     outlier_detection: Option<outlier_detection::Config>,
     failure_accrual: Option<failure_accrual::Config>,
     health_check: Option<health_check::Options>,
@@ -115,6 +124,9 @@ struct Pool {
     max_concurrent_streams: Option<u32>,
     max_requests_per_connection: Option<u32>,
     max_connection_duration: Option<Duration>,
+    // A script says itself when there is no connection.
+    #[serde(rename = "connect_timeout")]
+    _connect_timeout: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -140,6 +152,7 @@ impl Pool {
             max_concurrent_streams: self.max_concurrent_streams.unwrap_or(default.max_concurrent_streams),
             max_requests_per_connection: connection_pool::requests(self.max_requests_per_connection),
             max_connection_duration: self.max_connection_duration.unwrap_or(default.max_connection_duration),
+            connect_timeout: default.connect_timeout,
         })
     }
 }
@@ -200,6 +213,7 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         retry.check().map_err(|message| format!("in `mesh.retry`: {message}"))?;
     }
     let checks = [
+        mesh.circuit_breaker.as_ref().map(circuit_breaker::Options::check),
         mesh.outlier_detection.as_ref().map(outlier_detection::Config::check),
         mesh.failure_accrual.as_ref().map(failure_accrual::Config::check),
         mesh.health_check.as_ref().map(health_check::Options::check),
@@ -232,6 +246,7 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         connections: mesh.connection_pool.as_ref().map(Pool::options).transpose()?,
         candidates,
         retry: mesh.retry,
+        circuit_breaker: mesh.circuit_breaker,
         outlier_detection: mesh.outlier_detection,
         failure_accrual: mesh.failure_accrual,
         health_check: mesh.health_check,

@@ -61,6 +61,7 @@ impl Crowd {
             latency,
             attempts: 1,
             load,
+            retry_after: None,
         };
         self.cluster.on_finished(Ticket { endpoint }, &outcome, self.now);
         if self.cluster.active(endpoint) == 0 {

@@ -1,11 +1,11 @@
 //! One priority level of one group: what it has, and where the calls go that come to it.
 
 use crate::policy::Health;
-use crate::policy::candidates::load::{Counts, Load, availability, distribute};
+use crate::policy::candidates::load::{Counts, Load, availability, distribute, share};
 use crate::policy::candidates::locality::LocalityState;
 use crate::policy::candidates::subset::Subsets;
 use crate::policy::candidates::zone_aware::{self, Routing, Zone};
-use crate::policy::candidates::{Context, LocalityBasis, LocalityMode, Route, Rules};
+use crate::policy::candidates::{Context, LocalityBasis, LocalityMode, Options, Route, Rules};
 use crate::policy::listing::{Kind, LevelLocality, Listing, SetKey};
 
 /// One level.
@@ -113,6 +113,16 @@ impl Level {
         self.load.panic && self.load.healthy + self.load.degraded > 0
     }
 
+    /// What it could serve by its healthy and by its degraded endpoints, in per cent.
+    fn available(&self, options: &Options) -> (u32, u32) {
+        let counts = if options.weighted_priority_health {
+            self.weights
+        } else {
+            self.counts
+        };
+        availability(counts, options.overprovisioning_factor)
+    }
+
     /// Whether localities take turns at its endpoints of that kind.
     fn has_turns(&self, kind: Kind) -> bool {
         self.is_weighted && self.localities.iter().any(|locality| locality.effective(kind) > 0.0)
@@ -136,18 +146,22 @@ pub(super) fn loads(levels: &[Level], context: Context<'_>) -> Vec<Load> {
         return first_ready(levels);
     }
     let counts: Vec<Counts> = levels.iter().map(|level| level.counts).collect();
-    let available = levels.iter().map(|level| {
-        let counts = match context.options.weighted_priority_health {
-            true => level.weights,
-            false => level.counts,
-        };
-        availability(counts, context.options.overprovisioning_factor)
-    });
+    let available = levels.iter().map(|level| level.available(context.options));
     distribute(
         &counts,
         &available.collect::<Vec<_>>(),
         context.options.healthy_panic_threshold,
     )
+}
+
+/// The shares of the levels without those of a mask; `None`: the others have nobody.
+pub(super) fn loads_without(levels: &[Level], excluded: u128, options: &Options) -> Option<Vec<Load>> {
+    let is_excluded = |level: u32| excluded.checked_shr(level).unwrap_or(0) & 1 == 1;
+    let available = levels.iter().zip(0..).map(|(level, number)| match is_excluded(number) {
+        true => (0, 0),
+        false => level.available(options),
+    });
+    share(&available.collect::<Vec<_>>())
 }
 
 /// Everything to the first level that has anybody.
@@ -179,8 +193,16 @@ pub(super) fn sole(levels: &[Level]) -> Option<Route> {
 
 /// The route of the calls whose draw from 1 to 100 is `draw`.
 pub(super) fn route_at(levels: &[Level], draw: u32) -> Route {
-    let healthy = levels.iter().map(|level| (level.load.healthy, level.routes[0]));
-    let degraded = levels.iter().map(|level| (level.load.degraded, level.routes[1]));
+    route_by(levels, levels.iter().map(|level| level.load), draw)
+}
+
+/// The same with other shares.
+pub(super) fn route_by(levels: &[Level], loads: impl Iterator<Item = Load> + Clone, draw: u32) -> Route {
+    let healthy = levels
+        .iter()
+        .zip(loads.clone())
+        .map(|(level, load)| (load.healthy, level.routes[0]));
+    let degraded = levels.iter().zip(loads).map(|(level, load)| (load.degraded, level.routes[1]));
     let mut passed = 0;
     for (share, route) in healthy.chain(degraded) {
         passed += share;

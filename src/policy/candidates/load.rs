@@ -84,6 +84,17 @@ pub fn distribute(counts: &[Counts], available: &[(u32, u32)], panic_threshold: 
     loads
 }
 
+/// Spreads the traffic over what is available, if anything is; no level panics.
+pub(super) fn share(available: &[(u32, u32)]) -> Option<Vec<Load>> {
+    let norm = available.iter().map(|&(healthy, degraded)| healthy + degraded).sum::<u32>();
+    let mut loads = vec![Load::default(); available.len()];
+    if norm == 0 {
+        return None;
+    }
+    spread(&mut loads, available, norm.min(100));
+    Some(loads)
+}
+
 fn spread(loads: &mut [Load], available: &[(u32, u32)], norm: u32) {
     let mut left = 100;
     for (load, &(healthy, _)) in loads.iter_mut().zip(available) {

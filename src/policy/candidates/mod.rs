@@ -250,6 +250,31 @@ impl Candidates {
                 level::route_at(&group.levels, (draw % 100) as u32 + 1)
             }
         };
+        self.follow(route, schedules, rng)
+    }
+
+    /// As [`Candidates::choose`], with other shares of the levels.
+    pub fn choose_among(
+        &self,
+        group: u32,
+        loads: &[Load],
+        hash: Option<u64>,
+        schedules: &mut LocalitySchedules,
+        rng: &mut Rng,
+    ) -> Option<u32> {
+        let draw = hash.unwrap_or_else(|| rng.next_u64());
+        let levels = &self.groups[group as usize].levels;
+        let route = level::route_by(levels, loads.iter().copied(), (draw % 100) as u32 + 1);
+        self.follow(route, schedules, rng)
+    }
+
+    /// The shares of a group's levels without those of a mask; `None`: nobody is available in the others.
+    pub fn loads_without(&self, group: u32, excluded: u128, options: &Options) -> Option<Vec<Load>> {
+        level::loads_without(&self.groups[group as usize].levels, excluded, options)
+    }
+
+    #[inline]
+    fn follow(&self, route: Route, schedules: &mut LocalitySchedules, rng: &mut Rng) -> Option<u32> {
         match route {
             Route::Set(number) => Some(number),
             Route::Nobody => None,

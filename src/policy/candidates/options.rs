@@ -352,6 +352,16 @@ impl Percent {
         self.0 / 100.0
     }
 
+    /// So many per cent, from 0 to 100.
+    pub(crate) const fn of(value: f64) -> Percent {
+        Percent(value)
+    }
+
+    /// In per cent.
+    pub fn value(self) -> f64 {
+        self.0
+    }
+
     /// To whole per cent, as Envoy rounds.
     pub fn rounded(self) -> u32 {
         self.0.round() as u32

@@ -266,6 +266,16 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         {
             diagnostics.bad_value(field.span, &problem);
         }
+        if let Inherited::Set(field) = &mesh.hedging
+            && let Some(Err(problem)) = field.get().map(|options| options.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
+        if let Inherited::Set(field) = &mesh.circuit_breaker
+            && let Some(Err(problem)) = field.get().map(|options| options.check())
+        {
+            diagnostics.bad_value(field.span, &problem);
+        }
         if let Inherited::Set(field) = &mesh.outlier_detection
             && let Some(Err(problem)) = field.get().map(|config| config.check())
         {
@@ -311,6 +321,7 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         if let Some((pool, _)) = mesh.connection_pool.set().and_then(|field| Some((field.get()?, field.span))) {
             longer_than_zero(&pool.idle_timeout, "idle_timeout", diagnostics);
             at_least_one(&pool.max_concurrent_streams, "max_concurrent_streams", diagnostics);
+            longer_than_zero(&pool.connect_timeout, "connect_timeout", diagnostics);
             longer_than_zero(&pool.max_connection_duration, "max_connection_duration", diagnostics);
         }
     };

@@ -11,7 +11,8 @@ use crate::model::plan::{self, ClusterPlan, ConnectionPlan, DiscoveryPlan, EdgeP
 use crate::policy::candidates::{self, Parts};
 use crate::policy::overload::{GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
 use crate::policy::{
-    ClusterConfig, MetadataMatch, balancer, connection_pool, discovery, failure_accrual, health_check, outlier_detection, retry,
+    ClusterConfig, MetadataMatch, balancer, circuit_breaker, connection_pool, discovery, failure_accrual, health_check, hedging,
+    outlier_detection, retry,
 };
 use crate::random::{DistributionConfig, Unit};
 use crate::scenario::decode::Field;
@@ -57,6 +58,9 @@ struct Policy<'s> {
     balancer: Option<&'s balancer::Config>,
     timeout: Option<Duration>,
     retry: Option<&'s retry::Options>,
+    hedge_policy: Option<&'s hedging::HedgePolicy>,
+    hedging: Option<&'s hedging::Options>,
+    circuit_breaker: Option<&'s circuit_breaker::Options>,
     outlier_detection: Option<&'s outlier_detection::Config>,
     failure_accrual: Option<&'s failure_accrual::Config>,
     health_check: Option<&'s health_check::Options>,
@@ -101,6 +105,9 @@ impl<'s> Policy<'s> {
             balancer: None,
             timeout: None,
             retry: None,
+            hedge_policy: None,
+            hedging: None,
+            circuit_breaker: None,
             outlier_detection: None,
             failure_accrual: None,
             health_check: None,
@@ -114,6 +121,9 @@ impl<'s> Policy<'s> {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
             policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
             policy.retry = inherit(&mesh.retry, policy.retry);
+            policy.hedge_policy = inherit(&mesh.hedge_policy, policy.hedge_policy);
+            policy.hedging = inherit(&mesh.hedging, policy.hedging);
+            policy.circuit_breaker = inherit(&mesh.circuit_breaker, policy.circuit_breaker);
             policy.outlier_detection = inherit(&mesh.outlier_detection, policy.outlier_detection);
             policy.failure_accrual = inherit(&mesh.failure_accrual, policy.failure_accrual);
             policy.health_check = inherit(&mesh.health_check, policy.health_check);
@@ -144,7 +154,14 @@ impl<'s> Policy<'s> {
         ClusterConfig {
             candidates: candidates::Options::new(self.candidates),
             connections: self.pool_options().filter(|_| balancer.is_per_connection()),
-            retry: self.retry.filter(|retry| retry.num_retries > 0).cloned(),
+            pool: self
+                .pool_options()
+                .filter(|pool| !balancer.is_per_connection() && self.limits_connections(pool)),
+            // As in gRPC, a method that hedges is not retried.
+            retry: self.retry.filter(|retry| retry.is_on() && self.hedging.is_none()).cloned(),
+            hedge_policy: self.hedge_policy.cloned(),
+            hedging: self.hedging.cloned(),
+            circuit_breaker: self.circuit_breaker.cloned(),
             outlier_detection: self.outlier_detection.cloned(),
             failure_accrual: self.failure_accrual.cloned(),
             health_check: self.health_check.cloned(),
@@ -152,6 +169,12 @@ impl<'s> Policy<'s> {
             locality_lb_setting: self.candidates.locality_lb_setting.cloned(),
             ..balancer.into()
         }
+    }
+
+    /// Whether requests may have to wait for a connection, or in vain.
+    fn limits_connections(&self, pool: &connection_pool::Options) -> bool {
+        let is_limited = |breaker: &circuit_breaker::Options| breaker.limits() != circuit_breaker::Limits::NONE;
+        self.circuit_breaker.is_some_and(is_limited) || pool.connect_timeout != Duration::MAX
     }
 
     fn connections(&self) -> ConnectionPlan {
@@ -175,6 +198,7 @@ impl<'s> Policy<'s> {
             max_connection_duration: value(&pool.max_connection_duration)
                 .copied()
                 .unwrap_or(default.max_connection_duration),
+            connect_timeout: value(&pool.connect_timeout).copied().unwrap_or(default.connect_timeout),
         })
     }
 }
@@ -212,7 +236,7 @@ impl Compiler<'_, '_> {
             cluster,
             demand,
             timeout: limit(policy.timeout).min(limit(call.timeout)),
-            per_try_timeout: limit(policy.retry.and_then(|retry| retry.per_try_timeout)),
+            per_try_timeout: limit(policy.retry.and_then(retry::Options::attempt_timeout)),
             request_size,
             response_size,
         });

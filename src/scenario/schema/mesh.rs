@@ -6,7 +6,9 @@ use serde::Deserialize;
 use super::values::Inherited;
 use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, LocalityLbSetting, OverprovisioningFactor, Percent};
 use crate::policy::overload::{adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
-use crate::policy::{MetadataMatch, balancer, discovery, failure_accrual, health_check, outlier_detection, retry};
+use crate::policy::{
+    MetadataMatch, balancer, circuit_breaker, discovery, failure_accrual, health_check, hedging, outlier_detection, retry,
+};
 use crate::scenario::decode::Field;
 use crate::scenario::profile::ProfileField;
 use crate::time::Duration;
@@ -27,6 +29,12 @@ pub struct Mesh {
     pub timeout: Inherited<Field<Duration>>,
     /// When a call is tried again; never if absent.
     pub retry: Inherited<Field<retry::Options>>,
+    /// Whether a retry is made beside an attempt whose `per_try_timeout` has passed, as in Envoy; it takes its place if absent.
+    pub hedge_policy: Inherited<Field<hedging::HedgePolicy>>,
+    /// Several attempts of one call at a time, as in gRPC, instead of retries; one at a time if absent.
+    pub hedging: Inherited<Field<hedging::Options>>,
+    /// Limits on what a caller has under way, as in Envoy, and breakers in the application; none if absent.
+    pub circuit_breaker: Inherited<Field<circuit_breaker::Options>>,
     /// Endpoints that fail more than they should are not used for a while; never if absent.
     pub outlier_detection: Inherited<Field<outlier_detection::Config>>,
     /// A breaker for each endpoint, which opens on failures; none if absent.
@@ -74,6 +82,9 @@ pub struct ConnectionPool {
     /// A connection is closed at this age, which varies by 10 %, once its requests have ended (gRPC's `MAX_CONNECTION_AGE`); without
     /// limit if absent.
     pub max_connection_duration: Option<Field<Duration>>,
+    /// A connection that is not there after this is given up, and with it all requests that wait for one to the same endpoint; they wait
+    /// for as long as it takes if absent. (Envoy's default is 5s.)
+    pub connect_timeout: Option<Field<Duration>>,
 }
 
 /// What a connection carries.

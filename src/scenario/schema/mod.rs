@@ -32,11 +32,8 @@ pub(crate) const FUTURE_KEYS: &[(&str, &str)] = &[
     ("Document", "kubernetes"),
     ("Service", "kubernetes"),
     ("Service", "autoscaler"),
-    ("Mesh", "circuit_breaker"),
     ("Mesh", "hedge"),
-    ("Mesh", "hedge_policy"),
     ("Mesh", "slow_start"),
-    ("Options", "retry_budget"),
 ];
 
 /// A scenario for meshsim: an application, the traffic on it, what goes wrong, and the variants to compare.

@@ -18,7 +18,8 @@ impl World<'_> {
         if self.services[service as usize].on_cancel == OnCancel::Continue {
             return;
         }
-        let task = self.task_of_call[call as usize];
+        // A request that a partition took on the way has no task.
+        let task = self.task_of_call.get(call as usize).copied().unwrap_or(NIL);
         let Some(incoming) = (task != NIL).then(|| self.tasks[task].incoming()) else {
             return;
         };

@@ -166,6 +166,12 @@ impl Builder {
             self.plan.program.push(Instr::End);
         }
         if self.dice.chance(50) {
+            // Users who do not think at all and meet refusals at once send a request each microsecond, as long as a fault lasts.
+            for client in &mut self.plan.clients {
+                if let Load::Closed { think, .. } = &mut client.load {
+                    *think = if *think == 2 { 3 } else { *think };
+                }
+            }
             for _ in 0..1 + self.dice.below(3) {
                 self.fault();
             }

@@ -18,7 +18,7 @@ impl World<'_> {
         if self.services[service as usize].on_cancel == OnCancel::Continue {
             return;
         }
-        // A call that still waits for a connection has none.
+        // A call that still waits for a connection has none, nor has one whose request a partition took on the way.
         let task = self.task_of_call.get(call as usize).copied().unwrap_or(NIL);
         let Some(incoming) = (task != NIL).then(|| self.tasks[task].incoming()) else {
             return;

@@ -170,7 +170,10 @@ impl World<'_> {
     #[inline]
     pub(super) fn response_delivered(&mut self, call: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.calls[call];
-        if row.wake != sequence || self.is_cut(row.cluster, self.endpoint_of(row), false) {
+        if row.wake != sequence {
+            return;
+        }
+        if self.faults.network_is_troubled() && self.is_cut(row.cluster, self.endpoint_of(row), false) {
             return;
         }
         let answer = match row.status {

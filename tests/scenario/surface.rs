@@ -168,7 +168,7 @@ fn the_schema_describes_the_document() {
         ),
         (
             "Endpoint",
-            "name zone weight speed address fail priority region sub_zone locality_weight hash_key metadata",
+            "name zone node weight speed address fail priority region sub_zone locality_weight hash_key metadata",
         ),
         (
             "Step",
@@ -180,7 +180,7 @@ fn the_schema_describes_the_document() {
             "balancer discovery timeout retry common_lb_config healthy_panic_threshold overprovisioning_factor \
              weighted_priority_health lb_subset_config metadata_match connection_pool",
         ),
-        ("Fault", "at for crash slow"),
+        ("Fault", "at for crash slow errors partition random"),
         ("Network", "same_zone cross_zone links loss retransmission_timeout bandwidth"),
     ] {
         let properties = schema["$defs"][name]["properties"]
@@ -201,12 +201,12 @@ fn required_keys_are_those_of_the_schema() {
     let schema = meshsim::scenario::schema::json_schema();
     let schema = schema.as_value();
     let required = |of: &serde_json::Value| of["required"].as_array().map_or(0, Vec::len);
-    let definitions = ["Topology", "Link", "Service", "Arm", "Client", "Fault"];
+    let definitions = ["Topology", "Link", "Service", "Arm", "Client", "Random"];
     let count = required(schema) + definitions.iter().map(|name| required(&schema["$defs"][name])).sum::<usize>();
-    assert_eq!(count, 12);
+    assert_eq!(count, 13);
     let text = "topology: {network: {links: [{}]}, services: {s: {operations: {a: [{choose: [{}]}]}}, t: {}}}
 clients: {c: {}}
-faults: [{}]
+faults: [{random: {}}]
 ";
     let (_, diagnostics) = load(&Source::from_text("x.yaml", text), &Overrides::default());
     let missing: Vec<&str> = (diagnostics.items().iter())
@@ -218,10 +218,11 @@ faults: [{}]
     let expected = [
         "apiVersion",
         "arrivals",
-        "at",
         "call",
         "duration",
         "from",
+        "mttf",
+        "mttr",
         "operations",
         "steps",
         "to",

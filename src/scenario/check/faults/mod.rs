@@ -32,10 +32,7 @@ fn each(names: Option<&Field<Names>>) -> impl Iterator<Item = &Field<String>> {
 }
 
 /// Each name of a list, if none of the document's has it.
-fn each_unknown<'f>(
-    names: Option<&'f Field<Names>>,
-    is_known: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = (&'f String, Span)> {
+fn each_unknown(names: Option<&Field<Names>>, is_known: impl Fn(&str) -> bool) -> impl Iterator<Item = (&String, Span)> {
     let readable = each(names).filter_map(|field| Some((field.get()?, field.span)));
     readable.filter(move |(name, _)| !is_known(name))
 }

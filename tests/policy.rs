@@ -3,6 +3,7 @@
 //! Recordings are in `policy/<family>/<name>/*.json`: what to set, who the endpoints are, and whom the proxy picked.
 
 mod crowd;
+mod detection;
 mod envoy;
 mod envoy_candidates;
 mod envoy_weights;

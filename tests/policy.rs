@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 14] = [
+pub const EVIDENCE: [&[Evidence]; 15] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -48,6 +48,7 @@ pub const EVIDENCE: [&[Evidence]; 14] = [
     traefik::EVIDENCE,
     research::EVIDENCE,
     reality::EVIDENCE,
+    detection::EVIDENCE,
 ];
 
 fn data(path: &str) -> PathBuf {

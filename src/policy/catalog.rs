@@ -14,8 +14,8 @@ pub const PARTS: &[Entry] = &[
         source: "envoyproxy/envoy source/common/upstream/outlier_detection_impl.cc",
         checked: "Recorded ejections of the real proxy; Recorded latencies of the real proxy; Upstream vectors; Worked examples; \
                   Its rules written down once more, in random scripts",
-        differences: "Times are exact, where real sweeps come up to a millisecond late; a caller obeys at once, where Envoy's \
-                      workers learn of a change up to `update_merge_window` (1s) later if another came shortly before",
+        differences: "Times are exact, where real sweeps come up to a millisecond late; a caller obeys at once unless \
+                      `common_lb_config.update_merge_window` is set, which is 1s in Envoy if nothing is said",
         schema: <outlier_detection::EnvoyOptions as JsonSchema>::json_schema,
     },
     Entry {

@@ -773,6 +773,36 @@ fn a_sweep_comes_before_the_pick_of_its_moment() {
     assert!(lines[4..].iter().any(|line| line.contains("e:0")), "{text}");
 }
 
+/// As in `consec5xx-5-growth`: the second ejection comes 70 ms after the endpoint came back, and it gets requests for the rest of a
+/// second.
+#[test]
+fn changes_soon_after_others_wait_where_that_is_asked_for() {
+    let picked_at = |mesh: Value, t: f64| {
+        let mut script = endpoints_line(&ids(4)) + "{\"op\": \"pick\", \"count\": 40}\n";
+        script += &done(0.1, "e:1", 500).repeat(5);
+        script += "{\"op\": \"pick\", \"t\": 0.1, \"count\": 8}\n";
+        script += &done(2.07, "e:1", 500).repeat(5);
+        script += &format!("{{\"op\": \"pick\", \"t\": {t}, \"count\": 8}}\n");
+        let text = output(meshed("envoy/round_robin", &mesh), 0, &script);
+        assert_eq!(text.matches("\"eject\"").count(), 2, "{text}");
+        assert!(
+            !text.contains("{\"t\": 0.1, \"pick\": \"e:1\"}"),
+            "the first is obeyed at once"
+        );
+        text.contains(&format!("{{\"t\": {t:?}, \"pick\": \"e:1\"}}"))
+    };
+    let mesh = |window: &str| {
+        json!({
+            "common_lb_config": {"update_merge_window": window},
+            "outlier_detection": {"interval": "1s", "base_ejection_time": "1s", "max_ejection_percent": 50},
+        })
+    };
+    assert!(!picked_at(mesh("0s"), 2.1));
+    assert!(picked_at(mesh("1s"), 2.1));
+    assert!(picked_at(mesh("1s"), 2.99));
+    assert!(!picked_at(mesh("1s"), 3.0));
+}
+
 #[test]
 fn options_are_read_in_every_spelling_and_checked() {
     for mesh in [

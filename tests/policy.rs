@@ -3,6 +3,7 @@
 //! Recordings are in `policy/<family>/<name>/*.json`: what to set, who the endpoints are, and whom the proxy picked.
 
 mod crowd;
+mod detection;
 mod discovery;
 mod envoy;
 mod envoy_candidates;
@@ -36,7 +37,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 18] = [
+pub const EVIDENCE: [&[Evidence]; 19] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -55,6 +56,7 @@ pub const EVIDENCE: [&[Evidence]; 18] = [
     health_checks::EVIDENCE,
     overload::EVIDENCE,
     discovery::EVIDENCE,
+    detection::EVIDENCE,
 ];
 
 fn data(path: &str) -> PathBuf {

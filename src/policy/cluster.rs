@@ -437,6 +437,7 @@ impl Cluster {
     pub fn on_timer(&mut self, now: Time) {
         if let Some(watch) = &mut self.watch {
             watch.on_timer(now);
+            self.obey_waiting(now);
             self.obey_watch(now);
         }
     }
@@ -485,7 +486,22 @@ impl Cluster {
             && let Some(endpoint) = watch.next_decision()
         {
             let health = watch.health(endpoint);
-            self.believe(endpoint, health, now);
+            if self.view.health(endpoint) != health && !watch.holds_back(endpoint, now) {
+                self.believe(endpoint, health, now);
+            }
+        }
+    }
+
+    /// Obeys what has waited for others.
+    fn obey_waiting(&mut self, now: Time) {
+        while let Some(watch) = &mut self.watch
+            && let Some(endpoint) = watch.next_waiting(now)
+        {
+            let health = watch.health(endpoint);
+            // Who has left the list since is nobody's concern any more.
+            if !self.view.listing().is_retired(endpoint) {
+                self.believe(endpoint, health, now);
+            }
         }
     }
 

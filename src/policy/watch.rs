@@ -111,7 +111,37 @@ pub(crate) struct Watch {
     checker: Option<Checker>,
     decisions: Decisions,
     notices: VecDeque<Notice>,
+    merge: MergeWindow,
     rng: Rng,
+}
+
+/// Changes that come soon after others, and wait to be obeyed with the next: Envoy's `update_merge_window`, in
+/// `ClusterManagerImpl::scheduleUpdate` (`source/common/upstream/cluster_manager_impl.cc`).
+#[derive(Debug)]
+struct MergeWindow {
+    // Zero: nothing waits.
+    length: Duration,
+    last: Option<Time>,
+    waiting: Vec<EndpointIndex>,
+    over_at: Time,
+}
+
+impl MergeWindow {
+    /// Whether a change waits.
+    fn holds_back(&mut self, endpoint: EndpointIndex, now: Time) -> bool {
+        if self.length == Duration::ZERO {
+            return false;
+        }
+        if let Some(last) = self.last
+            && now.since(last) <= self.length
+        {
+            self.waiting.push(endpoint);
+            self.over_at = last + self.length;
+            return true;
+        }
+        self.last = Some(now);
+        false
+    }
 }
 
 impl Watch {
@@ -134,6 +164,12 @@ impl Watch {
             checker: checker.map(|options| Checker::new(options, now)),
             decisions: Decisions::new(),
             notices: VecDeque::new(),
+            merge: MergeWindow {
+                length: config.candidates.update_merge_window,
+                last: None,
+                waiting: Vec::new(),
+                over_at: Time::MAX,
+            },
             rng: Rng::new(rng.next_u64()),
         }))
     }
@@ -271,7 +307,7 @@ impl Watch {
         let detector = self.detector.as_ref().map_or(Time::MAX, Detector::next_timer);
         let accrual = self.accrual.as_ref().map_or(Time::MAX, Accrual::next_timer);
         let checker = self.checker.as_ref().map_or(Time::MAX, Checker::next_timer);
-        detector.min(accrual).min(checker)
+        detector.min(accrual).min(checker).min(self.merge.over_at)
     }
 
     /// Time has come to [`Watch::next_timer`], or past it.
@@ -303,6 +339,26 @@ impl Watch {
         }
         self.notices.push_back(notice);
         Some(notice.endpoint)
+    }
+
+    /// Whether a change of what is believed of an endpoint is to wait.
+    #[inline]
+    pub fn holds_back(&mut self, endpoint: EndpointIndex, now: Time) -> bool {
+        self.merge.holds_back(endpoint, now)
+    }
+
+    /// A change that has waited long enough.
+    #[inline]
+    pub fn next_waiting(&mut self, now: Time) -> Option<EndpointIndex> {
+        if self.merge.over_at > now {
+            return None;
+        }
+        let next = self.merge.waiting.pop();
+        if next.is_none() {
+            self.merge.over_at = Time::MAX;
+            self.merge.last = Some(now);
+        }
+        next
     }
 
     /// What was decided, the oldest first.

@@ -60,6 +60,11 @@ pub const EVIDENCE: &[Evidence] = &[
         against: AGAINST,
         check: || check("nginx-random-two"),
     },
+    Evidence {
+        policy: "envoy/outlier_detection",
+        against: AGAINST,
+        check: || check_cases("outlier detection", |case| !case["outlier_detection"].is_null()),
+    },
 ];
 
 const REPLICATIONS: u32 = 20;
@@ -135,7 +140,7 @@ fn scenario_of(case: &Value) -> Value {
         json!(1)
     };
     let mut mesh = json!({"balancer": balancer(case["policy"].as_str().expect("a name"))});
-    for key in ["timeout", "retry"] {
+    for key in ["timeout", "retry", "outlier_detection"] {
         if !case[key].is_null() {
             mesh[key] = case[key].clone();
         }
@@ -206,12 +211,19 @@ fn check_recording(case: &Value) -> f64 {
     farthest
 }
 
+/// The recordings of a balancer alone.
 fn check(policy: &str) -> String {
+    check_cases(policy, |case| {
+        let name = case["policy"].as_str().expect("a name");
+        name.starts_with(policy) && case["outlier_detection"].is_null()
+    })
+}
+
+fn check_cases(of: &str, is_one: impl Fn(&Value) -> bool) -> String {
     let recordings: Value = serde_json::from_str(include_str!("reality/recordings.json")).expect("they are JSON");
     let recordings = recordings["recordings"].as_array().expect("a list");
-    let of_policy = |case: &&Value| case["policy"].as_str().is_some_and(|name| name.starts_with(policy));
-    let cases: Vec<&Value> = recordings.iter().filter(of_policy).collect();
-    assert!(!cases.is_empty(), "no recording of {policy}");
+    let cases: Vec<&Value> = recordings.iter().filter(|case| is_one(case)).collect();
+    assert!(!cases.is_empty(), "no recording of {of}");
     let farthest = cases.iter().map(|case| check_recording(case)).fold(0.0, f64::max);
     format!(
         "{} recordings, mean, p50, p90 and p99 within their intervals, at most {:.0} % from the middle",

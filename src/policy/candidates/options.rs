@@ -10,6 +10,7 @@ use serde::de::{self, Deserializer};
 use crate::policy::balancer::common::words_schema;
 use crate::policy::candidates::LocalityLbSetting;
 use crate::policy::{Metadata, MetadataMatch};
+use crate::time::Duration;
 
 /// Who may be picked. The rules of other families than Envoy have none of these.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Options {
     pub subsets: Option<LbSubsetConfig>,
     /// What calls demand of an endpoint's metadata that say nothing of it themselves.
     pub metadata_match: MetadataMatch,
+    /// Changes of health that come within this time of the last ones are obeyed when it is over.
+    pub update_merge_window: Duration,
 }
 
 impl Default for Options {
@@ -38,6 +41,7 @@ impl Default for Options {
             locality: LocalityMode::Ignored,
             subsets: None,
             metadata_match: MetadataMatch::default(),
+            update_merge_window: Duration::ZERO,
         }
     }
 }
@@ -76,6 +80,7 @@ impl Options {
             },
             subsets: subsets.cloned(),
             metadata_match: defaults.metadata_match,
+            update_merge_window: common.update_merge_window.unwrap_or(defaults.update_merge_window),
         }
     }
 }
@@ -110,6 +115,10 @@ pub struct CommonLbConfig {
     /// Localities get shares in proportion to their `locality_weight` and to how much of them is healthy.
     #[schemars(extend("x-upstream" = "CommonLbConfig.locality_weighted_lb_config"))]
     pub locality_weighted_lb_config: Option<LocalityWeightedLbConfig>,
+    /// A caller obeys changes of health together that come within this time of the last ones: Envoy's is 1s unless set. Here changes are
+    /// obeyed at once if absent or 0.
+    #[schemars(extend("x-upstream" = "CommonLbConfig.update_merge_window"))]
+    pub update_merge_window: Option<Duration>,
 }
 
 impl CommonLbConfig {

@@ -8,6 +8,7 @@ pub mod finagle;
 pub mod linkerd;
 
 pub use config::{Config, NAMES};
+pub(crate) use config::{finagle_schemas, linkerd_schemas};
 
 use crate::policy::watch::{Decision, Decisions, Notice, Reason, Watcher};
 use crate::policy::{Answer, EndpointIndex, Outcome};

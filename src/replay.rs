@@ -187,10 +187,8 @@ impl<W: Write> Bench<W> {
                     writeln!(self.output, "}}")?;
                 }
                 Decision::In => writeln!(self.output, "{{\"t\": {t:?}, \"uneject\": {id}}}")?,
-                Decision::Spared { reason } => {
-                    let word = reason.word();
-                    writeln!(self.output, "{{\"t\": {t:?}, \"spare\": {id}, \"reason\": \"{word}\"}}")?;
-                }
+                // Nothing has become of it.
+                Decision::Spared { .. } => {}
             }
         }
         Ok(())
@@ -234,7 +232,10 @@ impl<W: Write> Bench<W> {
         let mut answer = Vec::with_capacity(lines.len());
         let mut weights = BTreeMap::new();
         for line in &lines {
-            let known = self.listed.get(&line.id).map(|&endpoint| self.cluster.health(endpoint));
+            let known = self
+                .listed
+                .get(&line.id)
+                .map(|&endpoint| self.cluster.discovered_health(endpoint));
             let info = line.info(known)?;
             if let Some(weight) = info.locality_weight {
                 let locality = (info.priority, info.region.clone(), info.zone.clone(), info.sub_zone.clone());
@@ -319,6 +320,7 @@ impl<W: Write> Bench<W> {
                 let quoted = &self.slots[endpoint.at()].quoted;
                 writeln!(self.output, "{{\"t\": {:?}, \"probe\": {quoted}}}", self.seconds)?;
             }
+            self.tell()?;
         }
         Ok(())
     }

@@ -43,7 +43,9 @@ impl World<'_> {
                 // Proxies were not started at the same moment.
                 let number = u64::from(self.callers[caller as usize].number);
                 let share = self.streams.key(Purpose::Phase, number).draws().unit();
-                self.callers[caller as usize].cluster.set_phase(share, Time::ZERO);
+                let cluster = &mut self.callers[caller as usize].cluster;
+                cluster.set_phase(share, Time::ZERO);
+                cluster.expect_connections();
                 self.attend(caller, Time::ZERO, agenda);
             }
         }

@@ -216,8 +216,8 @@ expect:
   - attempts_per_request(web) >= 3
   - attempts_per_request(front->back/get) between 5s and 10s >= 3
   - wasted_work(back) <= 0
-  - failures(endpoint) >= 400
-  - failures(web, 500) >= 400
+  - failures(endpoint) >= 399
+  - failures(web, 500) >= 399
 ",
     );
 }

@@ -4,6 +4,7 @@ use meshsim::experiment::Experiment;
 use meshsim::experiment::expect::{Verdict, decide};
 use meshsim::experiment::incidents::IncidentFold;
 use meshsim::experiment::{Outcome, Scenario};
+use meshsim::math::exp;
 use meshsim::model::result::{ANSWERERS, Failures, IncidentResult};
 use meshsim::policy::{CallerInfo, Cluster, EndpointIndex, EndpointInfo, Health, Upstream, balancer};
 use meshsim::random::Rng;
@@ -157,16 +158,16 @@ mesh: {{timeout: 30ms}}
 /// probability 1 - rho, else exponential with rate mu - lambda (Kleinrock, Queueing Systems I, section 5.12), and independent of the service.
 fn wasted_in_mm1(lambda: f64, mu: f64, patience: f64) -> f64 {
     // The work of services longer than a, per request.
-    let longer = |a: f64| (-mu * a).exp() * (a + 1.0 / mu);
+    let longer = |a: f64| exp(-mu * a) * (a + 1.0 / mu);
     let rho = lambda / mu;
-    let density = |w: f64| rho * (mu - lambda) * (-(mu - lambda) * w).exp();
+    let density = |w: f64| rho * (mu - lambda) * exp(-(mu - lambda) * w);
     let steps = 10_000;
     let width = patience / f64::from(steps);
     let middle = |step: i32| (f64::from(step) + 0.5) * width;
     let waited: f64 = (0..steps)
         .map(|step| density(middle(step)) * longer(patience - middle(step)) * width)
         .sum();
-    let too_long = rho * (-(mu - lambda) * patience).exp() / mu;
+    let too_long = rho * exp(-(mu - lambda) * patience) / mu;
     ((1.0 - rho) * longer(patience) + waited + too_long) * mu
 }
 

@@ -404,3 +404,77 @@ impl World<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred attempts in each bucket of a second, so many of them to endpoints struck, the last one at its end.
+    fn buckets(struck: &[u64]) -> Vec<Bucket> {
+        let bucket = |(second, &struck): (u64, &u64)| Bucket {
+            sent: 100,
+            struck,
+            last: if struck > 0 { second * 1000 + 999 } else { 0 },
+        };
+        (0..).zip(struck).map(bucket).collect()
+    }
+
+    #[test]
+    fn traffic_has_shifted_at_the_last_attempt_before_a_share_below_a_hundredth() {
+        let mut seconds = vec![10, 10, 7];
+        seconds.extend([0; 20]);
+        assert_eq!(shift(&buckets(&seconds), 23), Some(2999));
+        // Four strays among five hundred are less than a hundredth, five are not.
+        let stray = [10, 10, 2, 1, 1, 0, 0, 0, 0, 0, 0];
+        assert_eq!(shift(&buckets(&stray), 11), Some(2999));
+        let strays = [10, 10, 3, 1, 1, 0, 0, 0, 0, 0, 0];
+        assert_eq!(shift(&buckets(&strays), 11), Some(3999));
+        // Nobody was ever sent there; everybody always is; the fault ends too soon to tell.
+        assert_eq!(shift(&buckets(&[0; 10]), 10), Some(0));
+        assert_eq!(shift(&buckets(&[10; 10]), 10), None);
+        assert_eq!(shift(&buckets(&[10, 10, 0, 0]), 2), None);
+        // Two quiet seconds up to the end are enough, as nothing else is known.
+        assert_eq!(shift(&buckets(&[10, 10, 0, 0]), 4), Some(1999));
+        assert_eq!(shift(&[], 5), None);
+    }
+
+    #[test]
+    fn clients_have_recovered_when_they_are_as_well_off_as_before() {
+        use crate::measure::{Series, SeriesHistogram};
+        let (duration, interval) = (Duration::from_secs(40), Duration::from_secs(1));
+        let series = || Series::new(duration, interval);
+        let mut client = ClientResult {
+            requests_over_time: series(),
+            failures_over_time: series(),
+            latency_over_time: SeriesHistogram::new(duration, interval),
+            ..ClientResult::default()
+        };
+        // Down from 10 s to 20 s; then slow until 23 s, then failing a little until 26 s.
+        for second in 0..40_u64 {
+            let failures = match second {
+                10..20 => 100,
+                23..26 => 20,
+                _ => 0,
+            };
+            client.requests_over_time.add_in(second as usize, 100);
+            client.failures_over_time.add_in(second as usize, failures);
+            for _ in failures..100 {
+                let latency = if (20..23).contains(&second) { 50_000_000 } else { 10_000_000 };
+                client.latency_over_time.record_in(second as usize, latency);
+            }
+        }
+        let clients = [client];
+        let buckets = Buckets {
+            interval: interval.0,
+            duration: duration.0,
+            clients: &clients,
+        };
+        let base = buckets.base(|_, to| to <= 10_000_000_000);
+        assert_eq!((base[0].requests, base[0].failures), (1000, 0));
+        assert_eq!(buckets.recovery(&base, 20_000_000_000), Some(6_000_000_000));
+        // It takes no time where the bucket in which the fault ends is good already.
+        assert_eq!(buckets.recovery(&base, 30_500_000_000), Some(0));
+        // What is left of the run is too short to tell.
+        assert_eq!(buckets.recovery(&base, 39_000_000_000), None);
+    }
+}

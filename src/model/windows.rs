@@ -55,7 +55,7 @@ impl Windows {
         windows
     }
 
-    /// A fault begins or ends. What happens at this very instant still counts as before it.
+    /// A fault begins or ends. Its events come first among those of an instant, so what happens at this very instant is after it.
     pub fn fault_turned(&mut self, fault: u32, on: bool, now: Time, plan: &Plan) {
         let (active, ended) = &mut self.faults[fault as usize];
         match on {
@@ -66,7 +66,7 @@ impl Windows {
             }
         }
         if !self.is_empty() {
-            self.cut_from(now.0 + 1, plan);
+            self.cut_from(now.0, plan);
         }
     }
 

@@ -105,6 +105,11 @@ pub struct Scope {
 }
 
 impl MetricOf {
+    /// Whether an argument can only be a cause of failures.
+    pub fn is_cause(&self, argument: &str) -> bool {
+        self.metric.takes_cause() && metric::is_cause(argument)
+    }
+
     /// What its arguments mean where the variants have these names: first a variant, then a client, service or edge (or, where the
     /// metric is of a fault, a fault), and a cause of failures; each of them may be left out.
     ///
@@ -123,7 +128,7 @@ impl MetricOf {
                 };
             if is_first && variants.contains(&argument.as_str()) {
                 meaning.variant = Some(argument.clone());
-            } else if meaning.cause.is_none() && self.metric.takes_cause() && metric::is_cause(argument) {
+            } else if meaning.cause.is_none() && self.is_cause(argument) {
                 meaning.cause = Some(argument.clone());
             } else if self.metric.is_of_faults() && meaning.window.is_none() {
                 meaning.window = Some(Window::During(argument.clone()));

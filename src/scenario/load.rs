@@ -297,17 +297,21 @@ impl Loader<'_> {
     fn check_metric(&mut self, of: &MetricOf, span: Span, all_variants: &[String]) {
         let known: Vec<&str> = all_variants.iter().map(String::as_str).collect();
         let name = of.metric.name();
+        if let Some(first) = of.arguments.first()
+            && known.len() > 1
+            && !known.contains(&first.as_str())
+            && !of.is_cause(first)
+        {
+            return self.diagnostics.unknown_variant(span, first, &known);
+        }
         let meaning = match of.meaning(&known) {
             Ok(meaning) => meaning,
             Err(problem) => return self.diagnostics.wrong_expectation(span, &problem),
         };
-        let variant = match (&meaning.variant, of.arguments.first()) {
-            (Some(variant), _) => variant,
-            (None, _) if known.len() == 1 => known[0],
-            (None, Some(first)) if meaning.cause.as_ref() != Some(first) => {
-                return self.diagnostics.unknown_variant(span, first, &known);
-            }
-            (None, _) => {
+        let variant = match &meaning.variant {
+            Some(variant) => variant,
+            None if known.len() == 1 => known[0],
+            None => {
                 let problem = format!("there are several variants, so `{name}` must name one");
                 return self.diagnostics.wrong_expectation(span, &problem);
             }

@@ -10,6 +10,9 @@ const PLOT: f64 = 240.0;
 /// Services that have a chart: those of which the most is kept out.
 const SERVICES_MAX: usize = 4;
 
+/// Variants by index, each with its values over time.
+type Curves = Vec<(usize, Vec<Option<(f64, f64)>>)>;
+
 /// The charts, each with its service; none where nothing was ever kept out.
 pub fn draw_all(results: &Results) -> Vec<(String, String, String)> {
     let mut services: Vec<(&str, f64)> = Vec::new();
@@ -39,7 +42,7 @@ pub fn draw_all(results: &Results) -> Vec<(String, String, String)> {
 
 fn draw(results: &Results, service: &str) -> Option<(String, String)> {
     let summary = &results.summary;
-    let of_variants = |metric: &str| -> Vec<(usize, Vec<Option<(f64, f64)>>)> {
+    let of_variants = |metric: &str| -> Curves {
         let variants = summary.variants.iter().enumerate();
         variants
             .filter_map(|(index, variant)| {

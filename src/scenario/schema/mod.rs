@@ -69,7 +69,7 @@ pub struct Document {
     /// What is compared: each is a patch on the scenario (maps are merged, other values replaced, `null` removes a key). One variant
     /// named `default` if absent.
     pub variants: Option<Field<Named<Patch>>>,
-    /// What `meshsim check` decides, such as `p99(least_request) < 250ms`.
+    /// What `meshsim check` decides, such as `p99(least_request) < 250ms`, `time_to_recover < 20s` or `availability > 99% during crash`.
     pub expect: Option<Field<Vec<Field<String>>>>,
 }
 

@@ -16,6 +16,7 @@ mod kube_proxy;
 mod linkerd;
 mod nginx;
 mod overload;
+mod queues;
 mod reality;
 mod replay;
 mod research;
@@ -34,7 +35,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 16] = [
+pub const EVIDENCE: [&[Evidence]; 17] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -51,6 +52,7 @@ pub const EVIDENCE: [&[Evidence]; 16] = [
     reality::EVIDENCE,
     health_checks::EVIDENCE,
     overload::EVIDENCE,
+    queues::EVIDENCE,
 ];
 
 fn data(path: &str) -> PathBuf {

@@ -39,6 +39,8 @@ pub(crate) enum Event {
     FaultEnds { fault: u32 },
     /// A caller's policy wants to be woken.
     PolicyTimer { caller: u32 },
+    /// A deadline that a call inherited.
+    DeadlinePasses { call: u32 },
 }
 
 const _: () = assert!(size_of::<Event>() <= 8);
@@ -64,6 +66,7 @@ impl engine::Event for Event {
             Event::ProbeDelivered { probe } => (15, probe),
             Event::ProbeAnswered { probe } => (16, probe),
             Event::PolicyTimer { caller } => (17, caller),
+            Event::DeadlinePasses { call } => (24, call),
         };
         (kind << 32) | u64::from(index)
     }

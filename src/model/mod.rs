@@ -1,6 +1,7 @@
 //! The mesh world.
 
 mod abandon;
+mod baggage;
 mod call;
 mod caller;
 mod check;
@@ -17,6 +18,7 @@ mod operation;
 pub mod plan;
 mod probe;
 mod processor_sharing;
+mod queue;
 pub mod result;
 mod table;
 mod task;

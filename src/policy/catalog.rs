@@ -12,6 +12,7 @@ pub const PARTS: &[Entry] = &[
     overload::adaptive_concurrency::ENTRY,
     overload::nack_admission_filter::ENTRY,
     overload::adaptive_throttling::ENTRY,
+    overload::codel::ENTRY,
 ];
 
 /// The part of that name.

@@ -9,7 +9,9 @@ use serde::de::value::{Error, StrDeserializer};
 use super::{Compiler, value};
 use crate::model::plan::{self, ClusterPlan, ConnectionPlan, EdgePlan, Owner, SitePlan};
 use crate::policy::candidates::{self, Parts};
-use crate::policy::overload::{GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
+use crate::policy::overload::{
+    Criticality, GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter,
+};
 use crate::policy::{
     ClusterConfig, MetadataMatch, balancer, connection_pool, failure_accrual, health_check, outlier_detection, retry,
 };
@@ -48,6 +50,7 @@ pub(super) struct Call<'s> {
     pub(super) meshes: &'s [&'s Mesh],
     /// The limit of a client besides that of `mesh`.
     pub(super) timeout: Option<Duration>,
+    pub(super) criticality: Option<Criticality>,
     pub(super) request_size: &'s Option<Field<DistributionConfig>>,
     pub(super) response_size: &'s Option<Field<DistributionConfig>>,
 }
@@ -56,6 +59,7 @@ pub(super) struct Call<'s> {
 struct Policy<'s> {
     balancer: Option<&'s balancer::Config>,
     timeout: Option<Duration>,
+    deadline_propagation: bool,
     retry: Option<&'s retry::Options>,
     outlier_detection: Option<&'s outlier_detection::Config>,
     failure_accrual: Option<&'s failure_accrual::Config>,
@@ -99,6 +103,7 @@ impl<'s> Policy<'s> {
         let mut policy = Policy {
             balancer: None,
             timeout: None,
+            deadline_propagation: false,
             retry: None,
             outlier_detection: None,
             failure_accrual: None,
@@ -111,6 +116,7 @@ impl<'s> Policy<'s> {
         for mesh in levels {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
             policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
+            policy.deadline_propagation = inherit(&mesh.deadline_propagation, Some(&policy.deadline_propagation)) == Some(&true);
             policy.retry = inherit(&mesh.retry, policy.retry);
             policy.outlier_detection = inherit(&mesh.outlier_detection, policy.outlier_detection);
             policy.failure_accrual = inherit(&mesh.failure_accrual, policy.failure_accrual);
@@ -208,6 +214,8 @@ impl Compiler<'_, '_> {
             demand,
             timeout: limit(policy.timeout).min(limit(call.timeout)),
             per_try_timeout: limit(policy.retry.and_then(|retry| retry.per_try_timeout)),
+            deadline_propagation: policy.deadline_propagation,
+            criticality: call.criticality,
             request_size,
             response_size,
         });

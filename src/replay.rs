@@ -3,6 +3,7 @@
 //! There is no simulation here: time is what the script says, and answers are the script's. The lines are those of the contract's
 //! section 5. The bench is the policy's only caller, so what leaves an endpoint idle is reported to the policy as such.
 
+mod checks;
 mod line;
 pub mod setup;
 
@@ -11,7 +12,7 @@ use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
-use line::{CheckLine, DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
+use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
 
 use crate::policy::health_check::Finding;
 use crate::policy::retry::Denial;
@@ -203,10 +204,8 @@ impl<W: Write> Bench<W> {
                     writeln!(self.output, "}}")?;
                 }
                 Decision::In => writeln!(self.output, "{{\"t\": {t:?}, \"uneject\": {id}}}")?,
-                Decision::Spared { reason } => {
-                    let word = reason.word();
-                    writeln!(self.output, "{{\"t\": {t:?}, \"spare\": {id}, \"reason\": \"{word}\"}}")?;
-                }
+                // Nothing has become of it.
+                Decision::Spared { .. } => {}
             }
         }
         Ok(())
@@ -261,7 +260,10 @@ impl<W: Write> Bench<W> {
         let mut answer = Vec::with_capacity(lines.len());
         let mut weights = BTreeMap::new();
         for line in &lines {
-            let known = self.listed.get(&line.id).map(|&endpoint| self.cluster.health(endpoint));
+            let known = self
+                .listed
+                .get(&line.id)
+                .map(|&endpoint| self.cluster.discovered_health(endpoint));
             let info = line.info(known)?;
             if let Some(weight) = info.locality_weight {
                 let locality = (info.priority, info.region.clone(), info.zone.clone(), info.sub_zone.clone());
@@ -348,6 +350,7 @@ impl<W: Write> Bench<W> {
                 let quoted = &self.slots[endpoint.at()].quoted;
                 writeln!(self.output, "{{\"t\": {:?}, \"probe\": {quoted}}}", self.seconds)?;
             }
+            self.tell()?;
         }
         Ok(())
     }
@@ -433,40 +436,6 @@ impl<W: Write> Bench<W> {
             Some(&endpoint) => self.cluster.on_probed(endpoint, &report, self.now),
             None => return Err(self.unknown_endpoint(&line.endpoint)),
         }
-        Ok(())
-    }
-
-    /// Asks whom the policy wants to have asked whether it is well.
-    fn send_checks(&mut self) -> io::Result<()> {
-        while let Some((endpoint, timeout)) = self.cluster.next_check(self.now) {
-            self.checks.push((self.now + timeout, endpoint));
-            let quoted = &self.slots[endpoint.at()].quoted;
-            writeln!(self.output, "{{\"t\": {:?}, \"check\": {quoted}}}", self.seconds)?;
-        }
-        Ok(())
-    }
-
-    fn expire_checks(&mut self) -> io::Result<()> {
-        while let Some(at) = self.checks.iter().position(|check| check.0 <= self.now) {
-            let (_, endpoint) = self.checks.remove(at);
-            self.cluster.on_checked(endpoint, Finding::Timeout, self.now);
-            self.tell()?;
-        }
-        Ok(())
-    }
-
-    fn check(&mut self, line: &CheckLine) -> Result<(), String> {
-        let finding = line.finding()?;
-        let Some(&endpoint) = self.listed.get(&line.endpoint) else {
-            return Err(self.unknown_endpoint(&line.endpoint));
-        };
-        match self.checks.iter().position(|check| check.1 == endpoint) {
-            Some(at) => {
-                self.checks.remove(at);
-            }
-            None => return Err(format!("endpoint `{}` is not being checked", line.endpoint)),
-        }
-        self.cluster.on_checked(endpoint, finding, self.now);
         Ok(())
     }
 

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use meshsim::model::plan::*;
-use meshsim::model::{Elision, RunOptions, RunResult, run};
+use meshsim::model::result::WindowResult;
+use meshsim::model::{Elision, RunOptions, RunResult, run, run_audited};
 use meshsim::policy::balancer;
 use meshsim::policy::connection_pool::{self, Protocol};
 use meshsim::policy::overload::{Criticality, GuardOptions, ShieldOptions};
@@ -118,6 +119,7 @@ impl Builder {
             clusters: vec![],
             clients: vec![],
             faults: vec![],
+            windows: vec![],
         };
         Builder { dice, plan }
     }
@@ -143,6 +145,18 @@ impl Builder {
             for _ in 0..1 + self.dice.below(3) {
                 self.fault();
             }
+        }
+        let faults: Vec<u32> = (0..self.plan.faults.len() as u32).collect();
+        self.plan.windows = vec![
+            WindowPlan::Between(Time(0), Time(400_000_000)),
+            WindowPlan::Between(Time(100_000_000), Time(233_333_333)),
+        ];
+        if !faults.is_empty() {
+            self.plan.windows.extend([
+                WindowPlan::Before(faults.clone()),
+                WindowPlan::During(faults.clone()),
+                WindowPlan::After(faults),
+            ]);
         }
         self.plan.add_checks();
         self.plan
@@ -299,6 +313,7 @@ impl Builder {
                 KeyPlan::None
             },
             caller_zones: (0..1 + dice.below(3)).map(|caller| caller % zones).collect(),
+            objective: 0.999,
         });
     }
 
@@ -360,23 +375,126 @@ impl Builder {
         let dice = &mut self.dice;
         let service = dice.below(self.plan.services.len() as u32);
         let endpoint = dice.below(self.plan.endpoints.len() as u32);
-        let kinds = [
-            FaultKind::CrashRefuse,
-            FaultKind::CrashHang,
-            FaultKind::SlowFactor(3.0),
-            FaultKind::SlowFactor(0.5),
-            FaultKind::SlowAdd(0),
-        ];
-        self.plan.faults.push(FaultPlan {
-            at: Time(u64::from(dice.below(300)) * 1_000_000),
-            lasts: dice.one(&[Duration::MAX, Duration::from_millis(30), Duration::from_millis(80)]),
-            target: if dice.chance(50) {
-                TargetPlan::Endpoints(vec![endpoint])
-            } else {
-                TargetPlan::Some { service, count: 1 }
+        let repeat = match dice.below(6) {
+            // Distribution 1 is 3 ms, 3 is exponential with a mean of 2 ms.
+            0 => RepeatPlan::Every {
+                gap: 3,
+                until: dice.one(&[Time::MAX, Time(250_000_000)]),
             },
-            kind: dice.one(&kinds),
+            1 => RepeatPlan::Random {
+                mttf: 3,
+                mttr: dice.one(&[1, 3]),
+                by: dice.one(&[UnitPlan::Endpoint, UnitPlan::Zone, UnitPlan::All]),
+                until: dice.one(&[Time::MAX, Time(250_000_000)]),
+            },
+            _ => RepeatPlan::Once,
+        };
+        let lasts = match repeat {
+            RepeatPlan::Once => dice.one(&[Duration::MAX, Duration::from_millis(30), Duration::from_millis(80)]),
+            _ => Duration::from_millis(7),
+        };
+        let target = match dice.below(3) {
+            0 => TargetPlan::Endpoints(vec![endpoint]),
+            1 => TargetPlan::Some { service, count: 1 },
+            _ => TargetPlan::Several(vec![
+                TargetPlan::Some { service, count: 2 },
+                TargetPlan::Endpoints(vec![endpoint]),
+            ]),
+        };
+        let at = Time(u64::from(dice.below(300)) * 1_000_000);
+        let kind = self.fault_kind();
+        self.plan.faults.push(FaultPlan {
+            label: "fault".to_string(),
+            at,
+            lasts,
+            repeat,
+            target,
+            kind,
         });
+    }
+
+    fn fault_kind(&mut self) -> FaultKind {
+        let dice = &mut self.dice;
+        let cold_start = ColdStartPlan {
+            factor: 4.0,
+            lasts: dice.one(&[Duration::ZERO, Duration::from_millis(20)]),
+            requests: dice.one(&[0, 10]),
+        };
+        let cold_start = dice.chance(50).then_some(cold_start);
+        let share = Probability::new(dice.one(&[0.1, 0.5, 1.0]));
+        match dice.below(18) {
+            0..=2 => FaultKind::Crash {
+                mode: dice.one(&[CrashMode::Refuse, CrashMode::Hang, CrashMode::Reset]),
+                cold_start,
+            },
+            3 => FaultKind::SlowFactor(dice.one(&[3.0, 0.5])),
+            4 => FaultKind::SlowAdd(0),
+            5 | 6 => FaultKind::Throttle {
+                quota: dice.one(&[Duration::from_millis(2), Duration::from_micros(500)]),
+                period: Duration::from_millis(5),
+                phase: dice.one(&[Duration::ZERO, Duration::MAX]),
+            },
+            7 | 8 => FaultKind::Pause {
+                again: dice.chance(50).then_some((1, dice.one(&[0, 3]))),
+            },
+            9 => FaultKind::Errors { share, status: 500 },
+            10 => FaultKind::Hang { share },
+            11 => FaultKind::Leak(LeakPlan {
+                per_request: dice.one(&[0.0, 10.0]),
+                per_second: dice.one(&[1000.0, 20_000.0]),
+                limit: 300.0,
+                restart: Duration::from_millis(3),
+                back_off: Duration::from_millis(5),
+                back_off_max: Duration::from_millis(20),
+                back_off_reset: Duration::from_millis(100),
+                cold_start,
+            }),
+            12..=14 => FaultKind::Link(self.link_fault()),
+            15 => FaultKind::Inject(InjectPlan {
+                from: self.party(),
+                to: Vec::new(),
+                callers: share,
+                delay: self.dice.chance(60).then_some((share, 1)),
+                abort: self.dice.chance(30).then_some((share, 503)),
+                timeout: self.dice.one(&[Duration::MAX, Duration::from_millis(2)]),
+            }),
+            16 => FaultKind::Spike {
+                clients: vec![0],
+                factor: self.dice.one(&[0.5, 1.5, 3.0]),
+            },
+            _ => FaultKind::HotKey {
+                clients: vec![0],
+                share,
+                key: 3,
+            },
+        }
+    }
+
+    fn link_fault(&mut self) -> LinkFaultPlan {
+        let effect = match self.dice.below(4) {
+            0 => LinkEffect::Loss(0.3),
+            1 => LinkEffect::Latency(vec![1, 3]),
+            2 => LinkEffect::Bandwidth(1e5),
+            _ => LinkEffect::Cut,
+        };
+        LinkFaultPlan {
+            from: self.party(),
+            to: self.party(),
+            one_way: self.dice.chance(50),
+            effect,
+        }
+    }
+
+    fn party(&mut self) -> PartyPlan {
+        let mut party = PartyPlan::default();
+        match self.dice.below(5) {
+            0 => party.everybody = true,
+            1 => party.zones = vec![self.dice.below(self.plan.network.zones)],
+            2 => party.services = vec![self.dice.below(self.plan.services.len() as u32)],
+            3 => party.clients = vec![0],
+            _ => party.endpoints = vec![self.dice.below(self.plan.endpoints.len() as u32)],
+        }
+        party
     }
 }
 
@@ -390,8 +508,34 @@ fn options(seed: u64, elision: Elision) -> RunOptions {
     }
 }
 
+/// A window over the whole run holds what the run holds; each other one no more than that.
+fn check_windows(result: &RunResult) {
+    let whole = &result.windows[0];
+    assert_eq!(whole.measured_nanos, result.measured_nanos);
+    for (client, all) in whole.clients.iter().zip(&result.clients) {
+        assert_eq!(
+            (client.requests, client.attempts, &client.failures),
+            (all.requests, all.attempts, &all.failures)
+        );
+        assert!(client.latency == all.latency && client.failed_latency == all.failed_latency);
+    }
+    assert_eq!(whole.edges, result.edges);
+    for (service, all) in whole.services.iter().zip(&result.services) {
+        assert!(service.latency == all.latency && service.queue_wait == all.queue_wait);
+        assert_eq!((service.attempts, service.waited), (all.attempts, all.waited));
+        assert_eq!((service.work_nanos, service.wasted_nanos), (all.work_nanos, all.wasted_nanos));
+        assert!(service.wasted_nanos <= service.work_nanos, "more is wasted than done");
+    }
+    for window in &result.windows[1..] {
+        assert!(window.measured_nanos <= whole.measured_nanos);
+        let requests = |window: &WindowResult| window.clients.iter().map(|client| client.requests).sum::<u64>();
+        assert!(requests(window) <= requests(whole));
+    }
+}
+
 /// What must hold of any result.
 fn check(plan: &Plan, result: &RunResult) {
+    check_windows(result);
     for (client, result) in result.clients.iter().enumerate() {
         assert_eq!(
             result.requests,
@@ -492,4 +636,16 @@ fn a_world_repeats_itself() {
     }
     // Some worlds leave nothing to chance.
     assert!(differ > 20, "the seed does not count");
+}
+
+#[test]
+fn what_must_hold_holds_after_every_event() {
+    for seed in 1000..1120 {
+        println!("SWARM_SEED={seed}");
+        let plan = Builder::new(seed).build();
+        for elision in [Elision::On, Elision::Off] {
+            let options = options(seed, elision);
+            assert_eq!(run_audited(&plan, options), run(&plan, options), "seed {seed}");
+        }
+    }
 }

@@ -57,6 +57,7 @@ pub fn scenario(variants: &[Behaviour], endpoints: u32, replications: u32) -> Sc
             until: Time(FAULT.1 * 1_000_000_000),
             label: "crash zone b".to_string(),
         }],
+        windows: Vec::new(),
     });
     Scenario {
         name: "zone-outage".to_string(),
@@ -150,6 +151,7 @@ fn plan(endpoints: u32) -> Plan {
         clusters: Vec::new(),
         clients: vec![client()],
         faults: Vec::new(),
+        windows: Vec::new(),
     }
 }
 
@@ -159,6 +161,7 @@ fn client() -> meshsim::model::plan::ClientPlan {
         load: meshsim::model::plan::Load::Closed { users: 1, think: 0 },
         keys: meshsim::model::plan::KeyPlan::None,
         caller_zones: vec![0],
+        objective: 0.999,
     }
 }
 
@@ -258,6 +261,7 @@ fn assemble(plan: &Plan, client: ClientResult, loads: &[u64]) -> RunResult {
             attempts_over_time: client.requests_over_time.clone(),
             failures_over_time: client.failures_over_time.clone(),
             in_flight_over_time: Series::new(plan.duration, plan.interval),
+            ..ServiceResult::default()
         }
     });
     let edge = EdgeResult {
@@ -267,6 +271,7 @@ fn assemble(plan: &Plan, client: ClientResult, loads: &[u64]) -> RunResult {
         latency: client.latency.clone(),
     };
     RunResult {
+        fault_windows: Vec::new(),
         digest: client.latency.sum() as u64,
         events_total: client.requests * 7,
         simulated_nanos: plan.duration.0,
@@ -275,6 +280,6 @@ fn assemble(plan: &Plan, client: ClientResult, loads: &[u64]) -> RunResult {
         endpoints: endpoints.collect(),
         edges: vec![edge.clone(), edge],
         clients: vec![client],
-        in_system: Vec::new(),
+        ..RunResult::default()
     }
 }

@@ -7,11 +7,12 @@ use crate::cli::{self, Exit};
 use meshsim::policy::balancer::{ENTRIES, Entry, known_name};
 use meshsim::policy::catalog;
 use meshsim::replay::setup::unknown_policy;
+use meshsim::scenario::schema::fault;
 
 /// Lists the policies, or the options of one
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The policy to tell about, such as `envoy/least_request`
+    /// The policy to tell about, such as `envoy/least_request`; `faults` lists the faults, `faults/crash` tells about one
     name: Option<String>,
 }
 
@@ -22,6 +23,14 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let text = match &args.name {
         None => overview(),
+        Some(name) if name == "faults" => faults(),
+        Some(name) if name.starts_with("faults/") => match fault_details(&name["faults/".len()..]) {
+            Some(text) => text,
+            None => {
+                eprintln!("error: there is no fault `{name}`; `meshsim policies faults` lists them");
+                return Ok(Exit::Usage);
+            }
+        },
         Some(name) => match find(name) {
             Some(entry) => details(entry),
             None => {
@@ -55,6 +64,39 @@ fn overview() -> String {
         table.add_row([entry.name, entry.family, entry.about, entry.source, entry.checked]);
     }
     table.trim_fmt()
+}
+
+/// All kinds of faults, one line each.
+fn faults() -> String {
+    let mut table = table(["fault", "what happens", "options"]);
+    for kind in fault::KINDS {
+        let Some(schema) = fault::kind_schema(kind) else { continue };
+        let options: Vec<&str> = schema["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let about = schema["description"].as_str().unwrap_or_default();
+        table.add_row([kind.to_string(), about.to_string(), options.join(", ")]);
+    }
+    let times = "With each fault `name`, and when it comes: `at`, `after`, `for`, `every`, `until` or `random: {mttf, mttr, correlated}`.";
+    format!("{}\n\n{times}", table.trim_fmt())
+}
+
+/// One kind of fault with its options, if there is such a one.
+fn fault_details(kind: &str) -> Option<String> {
+    let schema = fault::kind_schema(kind)?;
+    let text = format!("faults/{kind}: {}\n", schema["description"].as_str().unwrap_or_default());
+    let mut rows = Vec::new();
+    collect_options(&schema, &schema, "", &mut rows);
+    if rows.is_empty() {
+        return Some(text + "\nIt has no options.");
+    }
+    let mut table = table(["option", "type", "what it is"]);
+    // Defaults are in the words: `; 1s if absent`.
+    table.add_rows(rows.into_iter().map(|[name, kind, _, about, _]| [name, kind, about]));
+    Some(format!("{text}\n{}", table.trim_fmt()))
 }
 
 fn details(entry: &Entry) -> String {

@@ -5,8 +5,10 @@
 //! difference is on its side of zero, fails if it is on the other, and is undecided in between.
 
 use crate::experiment::fold::{ClientFold, EdgeFold, LatencyFold, ServiceFold};
+use crate::experiment::incidents::IncidentFold;
 use crate::experiment::{Outcome, Scenario};
 use crate::measure::confidence::{self, Estimate};
+use crate::model::Plan;
 use crate::scenario::expect::{Expectation, Expr, Metric, MetricOf, Operator, Relation, ScopeKind, find};
 
 /// What is known of an expectation.
@@ -84,26 +86,130 @@ impl Results<'_> {
 
     fn metric(self, of: &MetricOf) -> Result<Vec<f64>, String> {
         let variants = &self.scenario.variants;
-        let index = match &of.variant {
+        let known: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
+        let meaning = of.meaning(&known)?;
+        let name = of.metric.name();
+        let index = match &meaning.variant {
             None if variants.len() == 1 => 0,
-            None => return Err(format!("`{}` does not say of which variant", of.metric.name())),
+            None => return Err(format!("`{name}` does not say of which variant, or that variant was not run")),
             Some(name) => variants
                 .iter()
                 .position(|variant| variant.name == *name)
                 .ok_or_else(|| format!("variant `{name}` was not run"))?,
         };
-        let (names, result) = (&variants[index].names, &self.outcome.variants[index]);
-        let (kind, at) = find(names, of.scope.as_ref())?;
-        let values = match kind {
-            ScopeKind::Client => of_client(of.metric, &result.clients[at]),
-            ScopeKind::Service => of_service(of.metric, &result.services[at]),
-            ScopeKind::Edge => of_edge(of.metric, &result.edges[at]),
+        let (variant, result) = (&variants[index], &self.outcome.variants[index]);
+        if of.metric.is_of_faults() {
+            let faults = match &meaning.window {
+                Some(window) => window.faults(&variant.faults)?,
+                None => (0..variant.faults.len() as u32).collect(),
+            };
+            let folds: Vec<&IncidentFold> = faults.iter().map(|&fault| &result.incidents[fault as usize]).collect();
+            return of_faults(of.metric, &folds, result.replications as usize)
+                .ok_or_else(|| format!("`{name}` has no value in some replication: nothing there could be timed"));
+        }
+        let figures = match &meaning.window {
+            None => Figures {
+                clients: &result.clients,
+                edges: &result.edges,
+                services: &result.services,
+                plan: &variant.plan,
+            },
+            Some(window) => {
+                let place = variant.windows.iter().position(|other| other == window);
+                let fold = &result.windows[place.ok_or_else(|| format!("`{window}` was not measured"))?];
+                Figures {
+                    clients: &fold.clients,
+                    edges: &fold.edges,
+                    services: &fold.services,
+                    plan: &variant.plan,
+                }
+            }
         };
-        let values = values.ok_or_else(|| format!("`{}` has too few values", of.metric.name()))?;
+        let (kind, at) = find(&variant.names, meaning.scope.as_ref())?;
+        let values = match (of.metric, kind) {
+            (Metric::Failures, _) => figures.failures(kind, at, meaning.cause.as_deref()),
+            (Metric::Overflow, _) => figures.failures(kind, at, Some("overflow")),
+            (_, ScopeKind::Client) => of_client(of.metric, &figures.clients[at]),
+            (Metric::AttemptsPerRequest, ScopeKind::Service) => figures.attempts_per_call(at),
+            (Metric::Amplification, _) => figures.amplification(at),
+            (_, ScopeKind::Service) => of_service(of.metric, &figures.services[at]),
+            (_, ScopeKind::Edge) => of_edge(of.metric, &figures.edges[at]),
+        };
+        let values = values.ok_or_else(|| format!("`{name}` has too few values"))?;
         let all = values.iter().all(|value| value.is_finite());
         all.then_some(values)
-            .ok_or_else(|| format!("`{}` has no value in some replication", of.metric.name()))
+            .ok_or_else(|| format!("`{name}` has no value in some replication"))
     }
+}
+
+/// Figures of the whole run or of a window.
+struct Figures<'a> {
+    clients: &'a [ClientFold],
+    edges: &'a [EdgeFold],
+    services: &'a [ServiceFold],
+    plan: &'a Plan,
+}
+
+impl Figures<'_> {
+    fn failures(&self, kind: ScopeKind, at: usize, cause: Option<&str>) -> Option<Vec<f64>> {
+        let (causes, failed) = match kind {
+            ScopeKind::Client => (&self.clients[at].causes, &self.clients[at].failed),
+            ScopeKind::Service => (&self.services[at].causes, &self.services[at].failed),
+            ScopeKind::Edge => (&self.edges[at].causes, &self.edges[at].failed),
+        };
+        Some(match cause {
+            None => failed.clone(),
+            Some(cause) => causes.iter().map(|failures| failures.of(cause) as f64).collect(),
+        })
+    }
+
+    /// Attempts that a service's callers made by calls to it.
+    fn attempts_per_call(&self, service: usize) -> Option<Vec<f64>> {
+        let to_service = self.plan.edges.iter().zip(self.edges).filter(|(edge, _)| {
+            let operation = &self.plan.operations[edge.operation as usize];
+            operation.service as usize == service
+        });
+        let count = self.services[service].arrived.len();
+        let (mut attempts, mut calls) = (vec![0.0; count], vec![0.0; count]);
+        for (_, edge) in to_service {
+            add_each(&mut attempts, &edge.attempts);
+            add_each(&mut calls, &edge.calls);
+        }
+        ratios(&attempts, &calls)
+    }
+
+    /// Attempts that arrive at a service by request of any client.
+    fn amplification(&self, service: usize) -> Option<Vec<f64>> {
+        let arrived = &self.services[service].arrived;
+        let mut requests = vec![0.0; arrived.len()];
+        self.clients
+            .iter()
+            .for_each(|client| add_each(&mut requests, &client.requests));
+        ratios(arrived, &requests)
+    }
+}
+
+fn add_each(sums: &mut [f64], values: &[f64]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
+/// Of several faults the longest time, and all requests lost; infinite where it did not come to that within the run. `None` where a
+/// replication has nothing to tell.
+fn of_faults(metric: Metric, folds: &[&IncidentFold], replications: usize) -> Option<Vec<f64>> {
+    if metric == Metric::RequestsLost {
+        let mut lost = vec![0.0; replications];
+        folds.iter().for_each(|fold| add_each(&mut lost, &fold.lost));
+        return Some(lost);
+    }
+    let times = |fold: &IncidentFold, replication: usize| match metric {
+        Metric::TimeToDetect => fold.detect[replication],
+        Metric::TimeToEject => fold.eject[replication],
+        Metric::TimeToShift => fold.shift[replication],
+        _ => fold.recover[replication],
+    };
+    (0..replications)
+        .map(|replication| folds.iter().filter_map(|fold| times(fold, replication)).reduce(f64::max))
+        .collect()
 }
 
 fn apply(operator: Operator, left: f64, right: f64) -> f64 {
@@ -125,6 +231,17 @@ fn verdict(left: &[f64], right: &[f64], relation: Relation) -> Verdict {
             Relation::Greater | Relation::AtLeast => left - right,
         })
         .collect();
+    // What was not reached within the run is infinitely late: no interval says so, and none is needed.
+    let never = |sign: f64| margins.iter().any(|margin| margin.is_infinite() && margin.signum() == sign);
+    match (never(-1.0), never(1.0)) {
+        _ if margins.iter().any(|margin| margin.is_nan()) => {
+            return Verdict::Undecided("neither side was reached within the run".to_string());
+        }
+        (true, true) => return Verdict::Undecided("one side or the other was not reached within the run".to_string()),
+        (true, false) => return Verdict::Fails,
+        (false, true) => return Verdict::Holds,
+        (false, false) => {}
+    }
     let admits_equal = matches!(relation, Relation::AtMost | Relation::AtLeast);
     let Some(estimate) = confidence::mean(&margins, confidence::LEVEL) else {
         return Verdict::Undecided("there is nothing to compare".to_string());
@@ -151,6 +268,11 @@ fn ratios(over: &[f64], under: &[f64]) -> Option<Vec<f64>> {
     Some(over.iter().zip(under).map(|(over, under)| over / under).collect())
 }
 
+/// Shares of a whole; 0 where there is nothing of it.
+fn shares(pairs: impl Iterator<Item = (f64, f64)>) -> Option<Vec<f64>> {
+    Some(pairs.map(|(part, all)| if all > 0.0 { part / all } else { 0.0 }).collect())
+}
+
 fn succeeded(all: &[f64], failed: &[f64]) -> Option<Vec<f64>> {
     Some(all.iter().zip(failed).map(|(all, failed)| (all - failed) / all).collect())
 }
@@ -171,6 +293,7 @@ fn of_client(metric: Metric, client: &ClientFold) -> Option<Vec<f64>> {
     match metric {
         Metric::Availability => client.availabilities(),
         Metric::Requests => Some(client.requests.clone()),
+        Metric::ErrorBudgetBurn => client.burns(),
         Metric::AttemptsPerRequest => ratios(&client.attempts, &client.requests),
         other => of_latency(other, &client.latency),
     }
@@ -193,6 +316,10 @@ fn of_service(metric: Metric, service: &ServiceFold) -> Option<Vec<f64>> {
             let capacity = service.capacity? * service.endpoints.1 as f64;
             Some(service.busy.iter().map(|busy| busy / capacity).collect())
         }
+        Metric::WastedWork => shares(service.work.iter().map(|&(all, wasted)| (wasted, all))),
+        Metric::Ejections => Some(service.ejections.clone()),
+        Metric::EjectedShare => shares(service.ejected.iter().copied()),
+        Metric::PanicShare => shares(service.panic.iter().copied()),
         Metric::InFlight => Some(service.in_flight.clone()),
         Metric::QueueWait => service.queue_wait.means().map(seconds),
         Metric::Waited => {

@@ -3,10 +3,13 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::experiment::incidents::IncidentFold;
 use crate::measure::confidence::RatioSums;
 use crate::measure::{Histogram, Series, SeriesHistogram};
-use crate::model::plan::{Discipline, Plan, ServicePlan, UNLIMITED};
-use crate::model::result::{ClientResult, EdgeResult, EndpointResult, Failures, RunResult, ServiceResult};
+use crate::model::plan::{ClientPlan, Discipline, Plan, ServicePlan, UNLIMITED};
+use crate::model::result::{
+    BeliefsOverTime, ClientResult, EdgeResult, EndpointResult, Failures, RunResult, ServiceResult, WindowResult, merge_each,
+};
 use crate::time::Duration;
 
 /// The quantiles that are kept of each replication, ascending.
@@ -42,17 +45,38 @@ pub struct VariantResult {
     pub services: Vec<ServiceFold>,
     /// By endpoint.
     pub endpoints: Vec<EndpointFold>,
+    /// By window of the plan.
+    pub windows: Vec<WindowFold>,
+    /// By fault of the plan.
+    pub incidents: Vec<IncidentFold>,
+}
+
+/// What belongs to one window of time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WindowFold {
+    /// Seconds of it that were measured.
+    pub measured_seconds: Vec<f64>,
+    /// By client.
+    pub clients: Vec<ClientFold>,
+    /// By edge.
+    pub edges: Vec<EdgeFold>,
+    /// By service.
+    pub services: Vec<ServiceFold>,
 }
 
 /// The requests of one client. A vector holds one number per replication.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClientFold {
+    /// The share of requests that is to succeed.
+    pub objective: f64,
     /// Requests.
     pub requests: Vec<f64>,
     /// Attempts of the root calls.
     pub attempts: Vec<f64>,
     /// Failed requests.
     pub failed: Vec<f64>,
+    /// Failures by cause, of each replication.
+    pub causes: Vec<Failures>,
     /// Failures by cause, of all replications.
     pub failures: Failures,
     /// Latency of successes.
@@ -65,6 +89,10 @@ pub struct ClientFold {
     pub requests_over_time: Series,
     /// Failures over time, of all replications.
     pub failures_over_time: Series,
+    /// Attempts of the root calls over time, of all replications.
+    pub attempts_over_time: Series,
+    /// Failures over time by who answered, of all replications.
+    pub answerers_over_time: Vec<Series>,
 }
 
 /// The calls of one edge.
@@ -76,6 +104,8 @@ pub struct EdgeFold {
     pub attempts: Vec<f64>,
     /// Failed calls.
     pub failed: Vec<f64>,
+    /// Failures by cause, of each replication.
+    pub causes: Vec<Failures>,
     /// Failures by cause, of all replications.
     pub failures: Failures,
     /// Latency of successes.
@@ -93,8 +123,22 @@ pub struct ServiceFold {
     pub arrived: Vec<f64>,
     /// Of those, failed.
     pub failed: Vec<f64>,
+    /// Failures by cause, of each replication.
+    pub causes: Vec<Failures>,
     /// Failures by cause, of all replications.
     pub failures: Failures,
+    /// Seconds of work, and of those the seconds for attempts whose answer nobody waited for.
+    pub work: Vec<(f64, f64)>,
+    /// How often callers took endpoints out of balancing.
+    pub ejections: Vec<f64>,
+    /// How often they would have but for a limit.
+    pub ejections_spared: Vec<f64>,
+    /// Of what callers know, what they keep out: endpoint-seconds both.
+    pub ejected: Vec<(f64, f64)>,
+    /// Of the time of callers, the time in panic: caller-seconds both.
+    pub panic: Vec<(f64, f64)>,
+    /// The same over time, of all replications.
+    pub beliefs_over_time: BeliefsOverTime,
     /// Latency of successes.
     pub latency: LatencyFold,
     /// Wait of those that were served.
@@ -192,10 +236,12 @@ impl VariantResult {
             simulated_nanos: 0,
             measured_nanos: 0,
             digests: Vec::new(),
-            clients: vec![ClientFold::default(); plan.clients.len()],
+            clients: plan.clients.iter().map(ClientFold::new).collect(),
             edges: vec![EdgeFold::default(); plan.edges.len()],
             services: plan.services.iter().map(ServiceFold::new).collect(),
             endpoints: vec![EndpointFold::default(); plan.endpoints.len()],
+            windows: plan.windows.iter().map(|_| WindowFold::new(plan)).collect(),
+            incidents: vec![IncidentFold::default(); plan.faults.len()],
         }
     }
 
@@ -216,6 +262,10 @@ impl VariantResult {
         fold_each(&mut self.endpoints, &result.endpoints, |fold, result| {
             fold.add(result, window)
         });
+        fold_each(&mut self.windows, &result.windows, WindowFold::add);
+        for (fault, fold) in (0..).zip(&mut self.incidents) {
+            fold.add(result.incidents.iter().filter(|incident| incident.fault == fault));
+        }
     }
 
     /// A hash over the digests of all replications.
@@ -231,8 +281,51 @@ fn fold_each<F, R>(folds: &mut [F], results: &[R], mut add: impl FnMut(&mut F, &
     folds.iter_mut().zip(results).for_each(|(fold, result)| add(fold, result));
 }
 
+impl WindowFold {
+    fn new(plan: &Plan) -> WindowFold {
+        WindowFold {
+            measured_seconds: Vec::new(),
+            clients: plan.clients.iter().map(ClientFold::new).collect(),
+            edges: vec![EdgeFold::default(); plan.edges.len()],
+            services: plan.services.iter().map(ServiceFold::new).collect(),
+        }
+    }
+
+    fn add(&mut self, result: &WindowResult) {
+        let window = result.measured_nanos as f64;
+        self.measured_seconds.push(window / 1e9);
+        fold_each(&mut self.clients, &result.clients, ClientFold::add);
+        fold_each(&mut self.edges, &result.edges, EdgeFold::add);
+        fold_each(&mut self.services, &result.services, |fold, service| {
+            fold.add(service, &[], window)
+        });
+    }
+}
+
 impl ClientFold {
+    fn new(plan: &ClientPlan) -> ClientFold {
+        ClientFold {
+            objective: plan.objective,
+            ..ClientFold::default()
+        }
+    }
+
+    /// How many times as many requests failed in each replication as the objective allows; `None` if one has no requests.
+    pub fn burns(&self) -> Option<Vec<f64>> {
+        let availabilities = self.availabilities()?;
+        let budget = 1.0 - self.objective;
+        Some(
+            availabilities
+                .iter()
+                .map(|availability| (1.0 - availability) / budget)
+                .collect(),
+        )
+    }
+
     fn add(&mut self, result: &ClientResult) {
+        self.causes.push(result.failures.clone());
+        self.attempts_over_time.merge(&result.attempts_over_time);
+        merge_each(&mut self.answerers_over_time, &result.answerers_over_time);
         self.requests.push(result.requests as f64);
         self.attempts.push(result.attempts as f64);
         self.failed.push(result.failures.total() as f64);
@@ -255,6 +348,7 @@ impl ClientFold {
 
 impl EdgeFold {
     fn add(&mut self, result: &EdgeResult) {
+        self.causes.push(result.failures.clone());
         self.calls.push(result.calls as f64);
         self.attempts.push(result.attempts as f64);
         self.failed.push(result.failures.total() as f64);
@@ -286,6 +380,15 @@ impl ServiceFold {
         self.connections.push(result.connections as f64);
         self.load_max.push(busiest as f64 * endpoints.len() as f64 / all as f64);
         self.arrived.push(result.attempts as f64);
+        self.causes.push(result.failures.clone());
+        let seconds = |nanos: u128| nanos as f64 / 1e9;
+        self.work.push((seconds(result.work_nanos), seconds(result.wasted_nanos)));
+        self.ejections.push(result.ejections as f64);
+        self.ejections_spared.push(result.ejections_spared as f64);
+        let beliefs = &result.beliefs;
+        self.ejected.push((seconds(beliefs.out_nanos), seconds(beliefs.known_nanos)));
+        self.panic.push((seconds(beliefs.panic_nanos), seconds(beliefs.caller_nanos)));
+        self.beliefs_over_time.merge(&result.beliefs_over_time);
         self.failed.push(result.failures.total() as f64);
         self.failures.merge(&result.failures);
         self.latency.add(&result.latency);

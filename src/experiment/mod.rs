@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod expect;
 pub mod fold;
+pub mod incidents;
 pub mod progress;
 mod run;
 mod schedule;
@@ -12,7 +13,7 @@ use crate::model::plan::{Plan, Warmup};
 use crate::model::result::PILOT_BUCKETS;
 use crate::time::Duration;
 
-pub use crate::model::result::Failures;
+pub use crate::model::result::{ANSWERERS, Failures};
 pub use crate::scenario::{FaultLabel, Names, Scenario, Variant};
 pub use fold::VariantResult;
 pub use progress::Progress;

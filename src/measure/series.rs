@@ -89,6 +89,18 @@ impl Series {
         self.add_overlap_from(self.grid.find(from), from, to);
     }
 
+    /// Adds to every bucket the nanoseconds that it shares with `from..to`, `times` over.
+    pub fn add_overlap_times(&mut self, times: u64, from: Time, to: Time) {
+        let end = to.0.min(self.grid.duration);
+        let mut from = from.0;
+        while times > 0 && from < end {
+            let bucket = self.grid.bucket(from);
+            let until = end.min((bucket as u64 + 1) * self.grid.interval);
+            self.sums[bucket] += times * (until - from);
+            from = until;
+        }
+    }
+
     /// As [`Series::add_overlap`], given the bucket of `from`.
     #[inline]
     pub fn add_overlap_from(&mut self, first: usize, from: Time, to: Time) {
@@ -215,6 +227,9 @@ mod tests {
         fn overlaps_add_up_to_the_span(from in 0..2_000_u64, length in 0..2_000_u64) {
             let mut series = Series::new(Duration(1_050), Duration(100));
             series.add_overlap(Time(from), Time(from + length));
+            let mut thrice = Series::new(Duration(1_050), Duration(100));
+            thrice.add_overlap_times(3, Time(from), Time(from + length));
+            prop_assert!(thrice.sums().iter().zip(series.sums()).all(|(thrice, once)| *thrice == 3 * once));
             let within = (from + length).min(1_050).saturating_sub(from.min(1_050));
             prop_assert_eq!(series.sums().iter().sum::<u64>(), within);
             for (bucket, &sum) in series.sums().iter().enumerate() {

@@ -1,14 +1,14 @@
 //! Work that ends before its time: callers that give up, and endpoints that crash.
 
 use crate::engine::{Agenda, Sequence};
-use crate::model::call::End;
-use crate::model::endpoint::Condition;
+use crate::model::call::{CONNECT_FAILURE, End, RESET};
+use crate::model::endpoint::{Condition, Incoming};
 use crate::model::event::Event;
-use crate::model::plan::OnCancel;
+use crate::model::plan::{Discipline, OnCancel};
 use crate::model::task::{Task, TaskState};
 use crate::model::world::{NIL, World};
 use crate::policy::Answer;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 
 impl World<'_> {
     /// A caller gave up: tells the endpoint, if it wants to know.
@@ -26,22 +26,97 @@ impl World<'_> {
         if incoming.endpoint == NIL || incoming.call != call || incoming.generation != row.generation {
             return;
         }
-        let latency = self.cancel_latency(&incoming);
-        let cancel = self.cancels.insert((task, incoming.id));
+        let Some(latency) = self.cancel_latency(&incoming) else {
+            return;
+        };
+        let cluster = self.calls[call].cluster;
+        let cancel = self.cancels.insert((task, incoming.id, cluster));
         agenda.at(now + latency, Event::CancelDelivered { cancel });
+    }
+
+    /// A caller gives up an attempt: if its answer is on its way (or settled, which is the same seen from here), the work for it is
+    /// wasted. Where an endpoint works by events, the end of the task finds that nobody waits.
+    #[inline]
+    pub(super) fn count_waste_of(&mut self, call: u32) {
+        let row = &self.calls[call];
+        let caller = &self.callers[row.cluster as usize];
+        if row.wake == Sequence::NONE || row.endpoint == NIL || !self.services[caller.service as usize].could_settle_visits {
+            return;
+        }
+        if matches!(row.status, CONNECT_FAILURE | RESET) {
+            return;
+        }
+        let incoming = Incoming {
+            id: row.id.with(u64::from(row.attempts)),
+            sent: row.sent,
+            call,
+            generation: row.generation,
+            endpoint: caller.first_endpoint + row.endpoint,
+            site: row.site,
+        };
+        if self.fails_at_once(&incoming).is_none() {
+            let (work, _) = self.whole_work(&incoming);
+            self.observe.wasted(caller.service, incoming.sent, work);
+        }
+    }
+
+    /// An attempt's first task leaves its endpoint, or will never do so: counts the work done for it.
+    pub(super) fn count_work(&mut self, task: u32) {
+        let row = self.tasks[task];
+        let work = if row.state == TaskState::Queued && self.services_of(row.endpoint).could_settle_visits {
+            // Computed on arrival, it would be settled by now.
+            self.whole_work(&row.incoming()).0
+        } else {
+            self.work_of(task, None)
+        };
+        let service = self.endpoints[row.endpoint as usize].service;
+        self.observe.worked(service, row.sent, work);
+        if self.calls[row.call].generation != row.generation {
+            self.observe.wasted(service, row.sent, work);
+        }
+    }
+
+    /// An attempt's first task is stopped or lost: counts the work done for it so far, all of it wasted.
+    fn count_lost_work(&mut self, task: u32, now: Time) {
+        let row = &self.tasks[task];
+        let (service, sent) = (self.endpoints[row.endpoint as usize].service, row.sent);
+        let work = self.work_of(task, Some(now));
+        self.observe.worked(service, sent, work);
+        self.observe.wasted(service, sent, work);
+    }
+
+    /// The time that the work of a task and of its branches has taken; `until`: without what will only be done after that.
+    fn work_of(&self, task: u32, until: Option<Time>) -> Duration {
+        let row = &self.tasks[task];
+        let left = match until {
+            Some(now) if row.state == TaskState::Working => match self.services_of(row.endpoint).discipline {
+                Discipline::ProcessorSharing => self.shared_work_left(task, now),
+                Discipline::Fifo | Discipline::Lifo | Discipline::AdaptiveLifo(_) => row.work_end.since(now),
+            },
+            _ => Duration::ZERO,
+        };
+        let mut work = Duration(row.worked.0.saturating_sub(left.0));
+        if row.state == TaskState::Joining && row.waits_for != NIL {
+            let mut branch = self.joins[row.waits_for].first;
+            while branch != NIL {
+                work = work + self.work_of(branch, until);
+                branch = self.tasks[branch].sibling;
+            }
+        }
+        work
     }
 
     /// The event of a cancellation that reaches its endpoint.
     pub(super) fn cancel_delivered(&mut self, cancel: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let (task, id) = self.cancels[cancel];
+        let (task, id, caller) = self.cancels[cancel];
         self.cancels.release(cancel);
         let row = &self.tasks[task];
-        if row.endpoint == NIL || row.id != id || row.join != NIL {
+        if row.endpoint == NIL || row.id != id || row.join != NIL || self.is_cut(caller, row.endpoint, true) {
             return;
         }
         let incoming = row.incoming();
         let stop = self.services_of(row.endpoint).on_cancel == OnCancel::Stop;
-        let stay = self.stay(row.site, row.endpoint, row.arrived);
+        let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
         match row.state {
             TaskState::Abandoned | TaskState::Overtaken => return,
             // The request is overtaken: it is dropped when it comes.
@@ -53,6 +128,7 @@ impl World<'_> {
             _ if !stop => return,
             _ => {
                 let (site, endpoint) = (row.site, row.endpoint);
+                self.count_lost_work(task, now);
                 self.stop_task(task, now, agenda);
                 self.unload(site, endpoint, now);
             }
@@ -89,7 +165,7 @@ impl World<'_> {
                 }
                 self.joins.release(waits_for);
             }
-            TaskState::Working => self.stop_work(task, now, agenda),
+            TaskState::Working | TaskState::Held => self.stop_work(task, now, agenda),
             TaskState::Requeued => {
                 self.stations[endpoint as usize].queued -= 1;
                 self.tasks[task].state = TaskState::Abandoned;
@@ -113,11 +189,20 @@ impl World<'_> {
     /// Everything at these endpoints (in ascending order) is lost; callers learn of it by a reset where the endpoint refuses, or
     /// never.
     pub(super) fn lose_everything(&mut self, endpoints: &[u32], now: Time, agenda: &mut Agenda<Event>) {
+        let is_served = |state: TaskState| !state.is_under_way() && state != TaskState::Abandoned;
+        for task in self.tasks_at(endpoints, is_served) {
+            if self.tasks[task].join == NIL {
+                self.count_lost_work(task, now);
+            }
+        }
         for &endpoint in endpoints {
             self.count_busy(endpoint, now);
             self.lose_shared_work(endpoint, now);
             self.endpoints[endpoint as usize].incarnation += 1;
             self.lose_connections(endpoint, now);
+            if self.stations[endpoint as usize].throttle != NIL {
+                self.runs_on(endpoint, 0, now, agenda);
+            }
             let row = &mut self.stations[endpoint as usize];
             row.busy = 0;
             row.queued = 0;
@@ -136,7 +221,7 @@ impl World<'_> {
             (row.endpoint, row.arrived, row.id.0)
         });
         for task in there {
-            let tell = self.endpoints[self.tasks[task].endpoint as usize].condition == Condition::Refusing;
+            let tell = self.endpoints[self.tasks[task].endpoint as usize].condition != Condition::Hanging;
             self.lose(task, tell, now, agenda);
         }
     }
@@ -161,7 +246,7 @@ impl World<'_> {
         self.tasks[task].holds_slot = false;
         self.free_task(task);
         if row.join == NIL && row.state != TaskState::Abandoned {
-            let stay = self.stay(row.site, row.endpoint, row.arrived);
+            let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
             let end = End::Answer(Answer::Reset);
             self.observe
                 .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, now, end);

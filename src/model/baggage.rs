@@ -60,7 +60,7 @@ impl World<'_> {
                 };
                 baggage.deadline = inherited.min(own);
                 if inherited < own && inherited > now {
-                    baggage.wake = agenda.at(inherited, Event::DeadlinePasses { call });
+                    baggage.wake = agenda.at(inherited, Event::InheritedDeadline { call });
                 }
             }
         }
@@ -85,7 +85,7 @@ impl World<'_> {
     }
 
     /// The event of a deadline that was inherited.
-    pub(super) fn deadline_passes(&mut self, call: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
+    pub(super) fn inherited_deadline(&mut self, call: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
         if self.baggage[call as usize].wake == sequence {
             self.baggage[call as usize].wake = Sequence::NONE;
             self.timer_expired(call, Timer::Call, now, agenda);

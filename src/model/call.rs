@@ -39,7 +39,7 @@ pub(crate) struct Call {
     pub parent: u32,
     /// Attempts so far.
     pub attempts: u16,
-    /// The status that is on its way, or one of [`CONNECT_FAILURE`], [`RESET`].
+    /// The status that is on its way, or one of [`CONNECT_FAILURE`], [`RESET`]; before the first attempt 0 or [`DELAYED`].
     pub status: u16,
 }
 
@@ -49,6 +49,8 @@ const _: () = assert!(size_of::<Call>() == 64);
 pub(crate) const CONNECT_FAILURE: u16 = 1;
 /// In [`Call::status`]: the connection broke.
 pub(crate) const RESET: u16 = 2;
+/// In [`Call::status`]: a fault has held the call up before its first attempt.
+pub(crate) const DELAYED: u16 = 3;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,21 @@ impl End {
     #[inline]
     pub fn is_success(self) -> bool {
         matches!(self, End::Answer(Answer::Status(status)) if status < 400)
+    }
+
+    /// Who ended a failure: an index in [`crate::model::result::ANSWERERS`].
+    pub fn answerer(self) -> usize {
+        match self {
+            End::Answer(Answer::Status(_)) => 0,
+            End::Refused(Refusal::Overflow) => 1,
+            End::Refused(Refusal::NoEndpoint) => 2,
+            End::Refused(Refusal::CircuitOpen) => 3,
+            End::Refused(Refusal::Throttled) => 4,
+            End::Answer(Answer::Timeout | Answer::PerTryTimeout) => 5,
+            End::Answer(Answer::Reset) => 6,
+            End::Answer(Answer::ConnectFailure) => 7,
+            End::Answer(Answer::Cancelled) => 8,
+        }
     }
 
     /// Counts a failure under its cause.
@@ -111,6 +128,7 @@ impl World<'_> {
             status: 0,
         });
         self.next_generation = self.next_generation.wrapping_add(1);
+        self.opened += 1;
         let state = &self.sites[site as usize];
         if state.client == NIL {
             self.observe.call_opened(state.edge, now);
@@ -124,6 +142,9 @@ impl World<'_> {
     pub(super) fn start_attempt(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
         if self.is_too_late(call, now) {
             return self.complete(call, End::Answer(Answer::Timeout), now, agenda);
+        }
+        if self.is_injected(call, now, agenda) {
+            return;
         }
         let row = &mut self.calls[call];
         row.attempts += 1;
@@ -139,6 +160,9 @@ impl World<'_> {
         if let Err(refusal) = self.pick(call, now, agenda) {
             return self.complete(call, End::Refused(refusal), now, agenda);
         }
+        if self.observe.incidents.any_open() {
+            self.sent_in_incident(call, now);
+        }
         self.timers.start(self.sites[site as usize].attempt_list, call, now, agenda);
         self.send_request(call, now, agenda);
     }
@@ -147,7 +171,7 @@ impl World<'_> {
     #[inline]
     pub(super) fn response_delivered(&mut self, call: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.calls[call];
-        if row.wake != sequence {
+        if row.wake != sequence || self.is_cut(row.cluster, self.endpoint_of(row), false) {
             return;
         }
         let answer = match row.status {
@@ -156,6 +180,12 @@ impl World<'_> {
             status => Answer::Status(status),
         };
         self.finish_attempt(call, answer, now, agenda);
+    }
+
+    /// Where the present attempt of a call went, in the plan's table.
+    #[inline]
+    pub(super) fn endpoint_of(&self, call: &Call) -> u32 {
+        self.callers[call.cluster as usize].first_endpoint + call.endpoint
     }
 
     /// A timer of a call has run out.
@@ -182,6 +212,7 @@ impl World<'_> {
             load: self.load_report(call, answer),
         };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
+            self.count_waste_of(call);
             self.cancel_task(call, now, agenda);
         }
         let verdict = self.report(call, &outcome, now, agenda);
@@ -228,6 +259,7 @@ impl World<'_> {
         row.generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1);
         self.calls.release(call);
+        self.completed += 1;
         let state = &self.sites[site as usize];
         if state.client != NIL {
             let client = state.client;

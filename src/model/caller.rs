@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::Agenda;
 use crate::model::event::Event;
 use crate::model::key::{self, TextRoom};
+use crate::model::observe::Belief;
 use crate::model::plan::{ConnectionPlan, Owner};
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
@@ -32,6 +33,9 @@ pub(crate) struct Caller {
     pub connected: u32,
     /// Whether its policy does things of itself.
     pub is_active: bool,
+    /// What it believes of its endpoints, and since when; kept where it is active.
+    pub belief: Belief,
+    pub belief_since: Time,
     /// When its policy wants to be woken.
     pub alarm: Alarm,
     /// Probes sent so far.
@@ -50,6 +54,8 @@ pub(crate) struct Caller {
     pub endpoint_count: u32,
     /// The upstream.
     pub service: u32,
+    /// Which of the owner's callers it is.
+    pub instance: u32,
 }
 
 /// Who keeps the connections.
@@ -123,6 +129,8 @@ impl World<'_> {
             contacted: vec![0; service.endpoint_count.div_ceil(64) as usize],
             connected: 0,
             is_active: plan.config.is_active(),
+            belief: Belief::default(),
+            belief_since: now,
             alarm: Alarm::NONE,
             probes: 0,
             checks: 0,
@@ -136,8 +144,10 @@ impl World<'_> {
             first_endpoint: service.first_endpoint,
             endpoint_count: service.endpoint_count,
             service: plan.service,
+            instance: caller,
         });
         self.cluster_of[slot as usize] = index;
+        self.beliefs_changed(index, now);
         if plan.config.balancer.wants().idle_reports {
             self.listen_for_idle(index, now);
         }

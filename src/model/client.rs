@@ -20,6 +20,15 @@ pub(crate) struct Client {
     batch: u32,
     /// Its first user in the world's table.
     first_user: u32,
+    /// How many times as many requests it sends as it would without faults, as far as they are its own.
+    pub pace: f64,
+}
+
+impl Client {
+    /// Requests that it has sent of itself.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
 }
 
 /// A closed-loop user.
@@ -27,6 +36,13 @@ pub(crate) struct Client {
 pub(crate) struct User {
     client: u32,
     sent: u32,
+}
+
+impl User {
+    /// Requests that it has sent.
+    pub fn sent(&self) -> u64 {
+        u64::from(self.sent)
+    }
 }
 
 impl World<'_> {
@@ -40,6 +56,7 @@ impl World<'_> {
                 arrivals: None,
                 batch: 0,
                 first_user: self.users.len() as u32,
+                pace: 1.0,
             };
             match &plan.load {
                 Load::Open(arrival) => {
@@ -79,13 +96,15 @@ impl World<'_> {
             let row = &mut self.clients[client as usize];
             let id = row.key.with(row.sent);
             row.sent += 1;
-            self.send(client, id, NIL, now, agenda);
+            if !self.is_left_out(client, id) {
+                self.send(client, id, NIL, now, agenda);
+            }
         }
         self.schedule_arrival(client, now, agenda);
     }
 
     #[inline]
-    fn send(&mut self, client: u32, id: Key, user: u32, now: Time, agenda: &mut Agenda<Event>) {
+    pub(super) fn send(&mut self, client: u32, id: Key, user: u32, now: Time, agenda: &mut Agenda<Event>) {
         let plan = &self.plan.clients[client as usize];
         let callers = plan.caller_zones.len() as u64;
         let caller = match user {
@@ -97,7 +116,7 @@ impl World<'_> {
             // A user stays with one proxy.
             user => (u64::from(user - self.clients[client as usize].first_user) % callers) as u32,
         };
-        let key = plan.keys.draw(client, id);
+        let key = self.hot_key(id, plan.keys.draw(client, id));
         let call = self.open_call(plan.site, caller, (id, key), user, now, agenda);
         self.start_attempt(call, now, agenda);
     }
@@ -114,6 +133,7 @@ impl World<'_> {
             .with((1 << 63) | (u64::from(user - row.first_user) << 32) | u64::from(sent));
         let mut draws = id.with((Purpose::Think as u64) << 32).draws();
         let span = Duration::from_nanos_f64(self.plan.distributions[think as usize].sample(&mut draws));
+        let span = self.paced(client, span);
         // Without this a user whose requests are refused at once would stop time.
         let span = if idle { span.max(Duration::from_micros(1)) } else { span };
         let at = now + span;

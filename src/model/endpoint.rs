@@ -16,6 +16,8 @@ use crate::time::{Duration, Time};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming {
     pub id: Key,
+    /// When it was sent.
+    pub sent: Time,
     pub call: u32,
     pub generation: u32,
     pub endpoint: u32,
@@ -26,9 +28,16 @@ pub(crate) struct Incoming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     Up,
+    /// It refuses connections.
     Refusing,
+    /// It accepts connections and resets them when a request comes.
+    Resetting,
+    /// It answers nothing.
     Hanging,
 }
+
+/// In place of a status: there is no answer at all.
+pub(crate) const SILENCE: u16 = 0;
 
 /// What every visit reads and writes of an endpoint: two neighbouring cache lines.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +50,8 @@ pub(crate) struct Endpoint {
     /// Lives so far: connections of an earlier one are gone.
     pub incarnation: u32,
     pub condition: Condition,
-    /// Whether it ever fails at once.
-    fails: bool,
+    /// Whether it ever fails at once, or never answers.
+    pub(super) fails: bool,
     /// With one slot and visits computed on arrival: when the slot becomes free, and the number of that moment.
     pub(super) free: u128,
     pub sums: EndpointSums,
@@ -59,8 +68,14 @@ pub(crate) struct Station {
     pub(super) tail: u32,
     /// Since when `busy` has its value.
     busy_since: Time,
-    /// Extra time for each piece of work: a distribution of the plan, or `NIL`.
-    pub slow_add: u32,
+    /// Whether faults alter the work here.
+    pub is_altered: bool,
+    /// Reasons to stand still, and since when it does; [`Time::MAX`]: it does not.
+    pub stops: u32,
+    pub stopped: Time,
+    /// The faults that throttle it and that eat its memory; `NIL`: none.
+    pub throttle: u32,
+    pub leak: u32,
 }
 
 impl Default for Station {
@@ -71,7 +86,11 @@ impl Default for Station {
             head: NIL,
             tail: NIL,
             busy_since: Time::ZERO,
-            slow_add: NIL,
+            is_altered: false,
+            stops: 0,
+            stopped: Time::MAX,
+            throttle: NIL,
+            leak: NIL,
         }
     }
 }
@@ -96,9 +115,13 @@ impl World<'_> {
     pub(super) fn request_delivered(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.tasks[task];
         let incoming = row.incoming();
-        match (self.endpoints[incoming.endpoint as usize].condition, row.state) {
+        let (state, sender) = (row.state, row.waits_for);
+        if sender != NIL && self.is_cut(sender, incoming.endpoint, true) {
+            return self.free_task(task);
+        }
+        match (self.endpoints[incoming.endpoint as usize].condition, state) {
             (_, TaskState::Overtaken) | (Condition::Hanging, _) => self.free_task(task),
-            (Condition::Up, TaskState::Connecting) => self.connected(task, now, agenda),
+            (Condition::Up | Condition::Resetting, TaskState::Connecting) => self.connected(task, now, agenda),
             (Condition::Up, _) if self.services_of(incoming.endpoint).settles_visits => {
                 self.free_task(task);
                 self.visit(&incoming, now, agenda);
@@ -107,6 +130,10 @@ impl World<'_> {
             (Condition::Refusing, _) => {
                 self.free_task(task);
                 self.refuse(&incoming, now, agenda);
+            }
+            (Condition::Resetting, _) => {
+                self.free_task(task);
+                self.reset(&incoming, now, agenda);
             }
         }
     }
@@ -126,7 +153,7 @@ impl World<'_> {
         }
     }
 
-    /// Whether the endpoint answers at once with an error instead of serving.
+    /// Whether the endpoint answers at once with an error instead of serving; [`SILENCE`]: it never answers.
     #[inline]
     pub(super) fn fails_at_once(&self, incoming: &Incoming) -> Option<u16> {
         if !self.endpoints[incoming.endpoint as usize].fails {
@@ -138,7 +165,10 @@ impl World<'_> {
             .with(((Purpose::Coin as u64) << 32) | u64::from(NIL))
             .draws()
             .next_u64();
-        plan.fail.happens(coin).then_some(plan.fail_status)
+        match plan.fail.happens(coin) {
+            true => Some(plan.fail_status),
+            false => self.fault_answers(incoming),
+        }
     }
 
     /// Answers an attempt that is not served.
@@ -156,16 +186,16 @@ impl World<'_> {
     }
 
     #[inline]
-    pub(super) fn stay(&self, site: u32, endpoint: u32, arrived: Time) -> Stay {
+    pub(super) fn stay(&self, site: u32, endpoint: u32, sent: Time, arrived: Time) -> Stay {
         let service = self.endpoints[endpoint as usize].service;
-        self.observe.stay(service, endpoint, arrived, !self.is_check(site))
+        self.observe.stay(service, endpoint, (sent, arrived), !self.is_check(site))
     }
 
     /// Gives an arriving task a slot, a place in the queue, or a refusal.
     fn admit(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let incoming = self.tasks[task].incoming();
         let plan = &self.plan.services[self.endpoints[incoming.endpoint as usize].service as usize];
-        let stay = self.stay(incoming.site, incoming.endpoint, now);
+        let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, now);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         let row = &mut self.tasks[task];
@@ -181,6 +211,11 @@ impl World<'_> {
         if let Some(status) = self.fails_at_once(&incoming) {
             self.leave_shield(&incoming, now, Some(status), now);
             self.free_task(task);
+            if status == SILENCE {
+                let end = End::Answer(Answer::Cancelled);
+                let sums = &mut self.endpoints[stay.endpoint as usize].sums;
+                return self.observe.attempt_left(sums, stay, now, end);
+            }
             if reserved == Sequence::NONE {
                 return self.turn_away(&incoming, stay, status, now, agenda);
             }
@@ -228,6 +263,13 @@ impl World<'_> {
                 self.tasks[task].wake = agenda.at(now + plan.queue_timeout, Event::QueueTimeout { task });
             }
         }
+        if self.stations[incoming.endpoint as usize].is_altered {
+            self.warm_up(incoming.endpoint);
+        }
+        // Last, since it may take the endpoint with all that is there.
+        if self.stations[incoming.endpoint as usize].leak != NIL {
+            self.leak_more(incoming.endpoint, now, agenda);
+        }
     }
 
     /// Asks the proxy beside an endpoint; health checks pass it.
@@ -256,9 +298,13 @@ impl World<'_> {
     /// A task's first service begins.
     pub(super) fn start_service(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let Task {
-            endpoint, arrived, site, ..
+            endpoint,
+            sent,
+            arrived,
+            site,
+            ..
         } = self.tasks[task];
-        let stay = self.stay(site, endpoint, arrived);
+        let stay = self.stay(site, endpoint, sent, arrived);
         self.observe
             .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, now);
         if stay.counts {
@@ -346,7 +392,8 @@ impl World<'_> {
             let row = self.tasks[task];
             let gone = row.state.is_under_way() || row.state == TaskState::Abandoned;
             if row.endpoint != NIL && !gone && row.join == NIL {
-                let stay = self.stay(row.site, row.endpoint, row.arrived);
+                self.count_work(task);
+                let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
                 let end = End::Answer(Answer::Cancelled);
                 self.observe
                     .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, horizon, end);

@@ -37,10 +37,16 @@ pub(crate) enum Event {
     FaultBegins { fault: u32 },
     /// A fault ends.
     FaultEnds { fault: u32 },
+    /// Something within a fault changes.
+    FaultTick { fault: u32 },
+    /// An arrival on top of what a client sends.
+    ExtraArrival { extra: u32 },
+    /// A timeout that a fault has set.
+    DeadlinePasses { deadline: u32 },
     /// A caller's policy wants to be woken.
     PolicyTimer { caller: u32 },
     /// A deadline that a call inherited.
-    DeadlinePasses { call: u32 },
+    InheritedDeadline { call: u32 },
 }
 
 const _: () = assert!(size_of::<Event>() <= 8);
@@ -66,7 +72,10 @@ impl engine::Event for Event {
             Event::ProbeDelivered { probe } => (15, probe),
             Event::ProbeAnswered { probe } => (16, probe),
             Event::PolicyTimer { caller } => (17, caller),
-            Event::DeadlinePasses { call } => (24, call),
+            Event::InheritedDeadline { call } => (24, call),
+            Event::FaultTick { fault } => (18, fault),
+            Event::ExtraArrival { extra } => (19, extra),
+            Event::DeadlinePasses { deadline } => (20, deadline),
         };
         (kind << 32) | u64::from(index)
     }

@@ -1,6 +1,7 @@
 //! The mesh world.
 
 mod abandon;
+mod audit;
 mod baggage;
 mod call;
 mod caller;
@@ -10,6 +11,7 @@ mod discovery;
 mod endpoint;
 mod event;
 mod fault;
+mod incident;
 mod key;
 mod load;
 mod network;
@@ -25,6 +27,7 @@ mod task;
 mod timers;
 mod visit;
 mod watch;
+mod windows;
 mod world;
 
 pub use plan::Plan;
@@ -57,4 +60,12 @@ pub enum Elision {
 /// Runs one cell: a pure function.
 pub fn run(plan: &Plan, options: RunOptions) -> RunResult {
     world::run(plan, options)
+}
+
+/// Runs one cell as [`run`] does, and looks the world over after every event: slow, for tests.
+///
+/// # Panics
+/// If anything does not hold that must always hold, such as that a call is in flight until it has ended once.
+pub fn run_audited(plan: &Plan, options: RunOptions) -> RunResult {
+    world::run_audited(plan, options)
 }

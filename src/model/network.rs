@@ -7,6 +7,7 @@ use crate::model::call::{CONNECT_FAILURE, RESET};
 use crate::model::caller::Connections;
 use crate::model::endpoint::Incoming;
 use crate::model::event::Event;
+use crate::model::fault::link::Trouble;
 use crate::model::plan::{LinkPlan, NO_SIZE, NetworkPlan};
 use crate::model::task::{Task, TaskState};
 use crate::model::world::{NIL, World};
@@ -61,7 +62,7 @@ impl<'p> Link<'p> {
 
     /// How long `bytes` take over this link.
     #[inline]
-    fn latency(&self, attempt: Key, hop: Hop, bytes: f64) -> Duration {
+    pub fn latency(&self, attempt: Key, hop: Hop, bytes: f64) -> Duration {
         if self.instant {
             return Duration::ZERO;
         }
@@ -82,6 +83,26 @@ impl<'p> Link<'p> {
         }
         Duration::from_nanos_f64(nanos)
     }
+
+    /// The same while faults strike the link. It takes the draws that the link takes without them, so that a larger loss loses more of the
+    /// same packets.
+    pub fn troubled_latency(&self, attempt: Key, hop: Hop, bytes: f64, trouble: Trouble) -> Duration {
+        let mut draws = attempt.with(((Purpose::Network as u64) << 32) | hop as u64).draws();
+        let mut nanos = self.plan.latency.sample(&mut draws) + trouble.delay;
+        let loss = 1.0 - (1.0 - self.plan.loss) * trouble.kept;
+        let mut delay = self.plan.retransmission_timeout.0 as f64;
+        for _ in 0..RETRANSMISSIONS_MAX {
+            if loss <= 0.0 || draws.unit() >= loss {
+                break;
+            }
+            nanos += delay;
+            delay *= 2.0;
+        }
+        if bytes > 0.0 {
+            nanos += bytes / self.plan.bandwidth.min(trouble.bandwidth) * 1e9;
+        }
+        Duration::from_nanos_f64(nanos)
+    }
 }
 
 impl World<'_> {
@@ -89,11 +110,13 @@ impl World<'_> {
     #[inline]
     pub(super) fn send_request(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.calls[call];
-        let caller = &self.callers[row.cluster as usize];
+        let cluster = row.cluster;
+        let caller = &self.callers[cluster as usize];
         let endpoint = caller.first_endpoint + row.endpoint;
         let link = caller.zone * self.plan.network.zones + self.endpoints[endpoint as usize].zone;
         let incoming = Incoming {
             id: row.id.with(u64::from(row.attempts)),
+            sent: row.sent,
             call,
             generation: row.generation,
             endpoint,
@@ -107,8 +130,13 @@ impl World<'_> {
             }
         }
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
-        let latency = connect + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
-        let at_once = connect == Duration::ZERO && self.links[link as usize].instant;
+        let link = &self.links[link as usize];
+        let hop = self.hop(link, incoming.id, Hop::Request, bytes, (cluster, endpoint));
+        let at_once = connect == Duration::ZERO && link.instant && hop == Duration::ZERO;
+        let latency = connect + hop;
+        if self.is_cut(cluster, endpoint, true) {
+            return;
+        }
         self.travel(&incoming, latency, at_once, now, agenda);
     }
 
@@ -120,6 +148,7 @@ impl World<'_> {
         let link = caller.zone * self.plan.network.zones + self.endpoints[endpoint as usize].zone;
         let incoming = Incoming {
             id: row.id.with(u64::from(row.attempts)),
+            sent: row.sent,
             call,
             generation: row.generation,
             endpoint,
@@ -128,18 +157,24 @@ impl World<'_> {
         if syn {
             return self.send_syn(&incoming, link, now, agenda);
         }
-        let latency = self.links[link as usize].latency(incoming.id, Hop::Request, 0.0);
-        self.travel(&incoming, latency, self.links[link as usize].instant, now, agenda);
+        let cluster = row.cluster;
+        if self.is_cut(cluster, endpoint, true) {
+            return;
+        }
+        let link = &self.links[link as usize];
+        let latency = self.hop(link, incoming.id, Hop::Request, 0.0, (cluster, endpoint));
+        let at_once = link.instant && latency == Duration::ZERO;
+        self.travel(&incoming, latency, at_once, now, agenda);
     }
 
-    /// How long a small packet takes between two zones: `Hop::Request` there, `Hop::Response` back.
-    pub(super) fn hop_latency(&self, id: Key, from: u32, to: u32, hop: Hop) -> Duration {
-        let link = (from * self.plan.network.zones + to) as usize;
-        let link = match hop {
-            Hop::Response | Hop::SynAck => self.links[link].back as usize,
-            Hop::Request | Hop::Syn | Hop::Cancel => link,
-        };
-        self.links[link].latency(id, hop, 0.0)
+    /// How long a small packet takes between a caller (a row of [`World::callers`]) and an endpoint: `Hop::Request` there,
+    /// `Hop::Response` back. `None`: it is lost.
+    pub(super) fn hop_latency(&self, id: Key, caller: u32, endpoint: u32, hop: Hop) -> Option<Duration> {
+        let (from, to) = (self.callers[caller as usize].zone, self.endpoints[endpoint as usize].zone);
+        let link = &self.links[(from * self.plan.network.zones + to) as usize];
+        let there = matches!(hop, Hop::Request | Hop::Syn | Hop::Cancel);
+        let link = if there { link } else { &self.links[link.back as usize] };
+        (!self.is_cut(caller, endpoint, there)).then(|| self.hop(link, id, hop, 0.0, (caller, endpoint)))
     }
 
     /// A request is on its way for `latency`; `at_once`: there is no way.
@@ -159,6 +194,7 @@ impl World<'_> {
         }
         let task = self.tasks.insert(Task {
             wake,
+            waits_for: self.calls[incoming.call].cluster,
             ..Task::travelling(incoming)
         });
         self.remember_task(incoming.call, task);
@@ -170,6 +206,7 @@ impl World<'_> {
     fn connection(&mut self, incoming: &Incoming, link: u32, now: Time) -> Option<Duration> {
         let back = self.links[link as usize].back;
         let row = &self.calls[incoming.call];
+        let parties = (row.cluster, incoming.endpoint);
         let caller = &mut self.callers[row.cluster as usize];
         let incarnation = self.endpoints[incoming.endpoint as usize].incarnation;
         let found = match caller.connections.as_mut()? {
@@ -186,9 +223,10 @@ impl World<'_> {
             Connection::Open => Some(Duration::ZERO),
             Connection::OpenAt(at) => Some(at.since(now)),
             Connection::New => {
-                let link = &self.links[link as usize];
+                let (link, back) = (&self.links[link as usize], &self.links[back as usize]);
                 let round_trip =
-                    link.latency(incoming.id, Hop::Syn, 0.0) + self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0);
+                    self.hop(link, incoming.id, Hop::Syn, 0.0, parties) + self.hop(back, incoming.id, Hop::SynAck, 0.0, parties);
+                let caller = &mut self.callers[parties.0 as usize];
                 match caller.connections.as_mut()? {
                     Connections::Pinned => caller.cluster.on_opening(now + round_trip),
                     Connections::Pool(pool) => pool.opening(now + round_trip),
@@ -200,9 +238,14 @@ impl World<'_> {
 
     /// The first packet of a new connection travels; what it meets decides what comes next.
     fn send_syn(&mut self, incoming: &Incoming, link: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let latency = self.links[link as usize].latency(incoming.id, Hop::Syn, 0.0);
+        let parties = (self.calls[incoming.call].cluster, incoming.endpoint);
+        if self.is_cut(parties.0, parties.1, true) {
+            return;
+        }
+        let latency = self.hop(&self.links[link as usize], incoming.id, Hop::Syn, 0.0, parties);
         let task = self.tasks.insert(Task {
             state: TaskState::Connecting,
+            waits_for: parties.0,
             ..Task::travelling(incoming)
         });
         self.remember_task(incoming.call, task);
@@ -218,15 +261,23 @@ impl World<'_> {
         };
         let back = self.links[link as usize].back;
         if self.is_check(incoming.site) {
-            let at = now + self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0);
+            let parties = (self.calls[incoming.call].cluster, incoming.endpoint);
+            let at = now + self.hop(&self.links[back as usize], incoming.id, Hop::SynAck, 0.0, parties);
             self.free_task(task);
+            if self.is_cut(parties.0, parties.1, false) {
+                return;
+            }
             let sequence = agenda.reserve(1);
             return self.respond(&incoming, 200, at, sequence, now, agenda);
         }
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
-        let latency = self.links[back as usize].latency(incoming.id, Hop::SynAck, 0.0)
-            + self.links[link as usize].latency(incoming.id, Hop::Request, bytes);
+        let parties = (self.calls[incoming.call].cluster, incoming.endpoint);
+        let latency = self.hop(&self.links[back as usize], incoming.id, Hop::SynAck, 0.0, parties)
+            + self.hop(&self.links[link as usize], incoming.id, Hop::Request, bytes, parties);
         self.free_task(task);
+        if self.is_cut(parties.0, parties.1, false) {
+            return;
+        }
         self.travel(&incoming, latency, false, now, agenda);
     }
 
@@ -255,7 +306,8 @@ impl World<'_> {
         let link = self.link_of(incoming)?;
         let back = self.links[link as usize].back;
         let bytes = self.size(self.sites[incoming.site as usize].response_size, incoming.id, Hop::Response);
-        Some(leaves + self.links[back as usize].latency(incoming.id, Hop::Response, bytes))
+        let parties = (self.calls[incoming.call].cluster, incoming.endpoint);
+        Some(leaves + self.hop(&self.links[back as usize], incoming.id, Hop::Response, bytes, parties))
     }
 
     /// Sends an answer, or the word that there is no connection or that it broke.
@@ -278,6 +330,9 @@ impl World<'_> {
         now: Time,
         agenda: &mut Agenda<Event>,
     ) {
+        if self.is_cut(self.calls[incoming.call].cluster, incoming.endpoint, false) {
+            return;
+        }
         let row = &mut self.calls[incoming.call];
         debug_assert!(row.generation == incoming.generation && row.site != NIL);
         row.status = status;
@@ -299,10 +354,11 @@ impl World<'_> {
         self.send_status(incoming, RESET, now, agenda);
     }
 
-    /// The way of a cancellation from the caller to the endpoint.
-    pub(super) fn cancel_latency(&self, incoming: &Incoming) -> Duration {
-        self.link_of(incoming).map_or(Duration::ZERO, |link| {
-            self.links[link as usize].latency(incoming.id, Hop::Cancel, 0.0)
-        })
+    /// The way of a cancellation from the caller to the endpoint; `None`: it is lost.
+    pub(super) fn cancel_latency(&self, incoming: &Incoming) -> Option<Duration> {
+        match self.link_of(incoming) {
+            None => Some(Duration::ZERO),
+            Some(_) => self.hop_latency(incoming.id, self.calls[incoming.call].cluster, incoming.endpoint, Hop::Cancel),
+        }
     }
 }

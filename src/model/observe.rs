@@ -3,10 +3,13 @@
 
 use crate::measure::{Grid, Series, SeriesHistogram};
 use crate::model::call::End;
+use crate::model::incident::Incidents;
 use crate::model::plan::Plan;
 use crate::model::result::{
-    ClientResult, ENDPOINT_SERIES_MAX, EdgeResult, EndpointResult, PILOT_BUCKETS, RunResult, ServiceResult,
+    ANSWERERS, BeliefsOverTime, ClientResult, ENDPOINT_SERIES_MAX, EdgeResult, EndpointResult, PILOT_BUCKETS, RunResult,
+    ServiceResult,
 };
+use crate::model::windows::Windows;
 use crate::policy::{Answer, Decision, Notice};
 use crate::time::{Duration, Time};
 
@@ -19,6 +22,19 @@ pub(crate) struct Observe {
     grid: Grid,
     endpoint_series: bool,
     pilot_bucket: u64,
+    windows: Windows,
+    pub(super) incidents: Incidents,
+}
+
+/// What a caller that watches its endpoints believes of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Belief {
+    /// Endpoints that it keeps out of balancing.
+    pub out: u32,
+    /// Endpoints that it knows of.
+    pub known: u32,
+    /// Whether it uses endpoints whatever their health.
+    pub panic: bool,
 }
 
 /// The sums of one endpoint. They lie in its row, so that a visit goes to one place in memory.
@@ -45,6 +61,8 @@ pub(crate) struct Stay {
     pub service: u32,
     pub endpoint: u32,
     pub arrived: Time,
+    /// When it was sent.
+    pub sent: Time,
     /// Whether it is a request's; else a health check's, of which only the busy slots are counted.
     pub counts: bool,
     /// The bucket of `arrived` in every series.
@@ -59,13 +77,28 @@ impl Observe {
             latency_over_time: SeriesHistogram::new(plan.duration, plan.interval),
             requests_over_time: series(),
             failures_over_time: series(),
+            attempts_over_time: series(),
+            answerers_over_time: ANSWERERS.iter().map(|_| series()).collect(),
             ..ClientResult::default()
         };
-        let service = || ServiceResult {
+        let service = |watched: bool| ServiceResult {
+            beliefs_over_time: match watched {
+                true => BeliefsOverTime {
+                    out: series(),
+                    known: series(),
+                    panic: series(),
+                    callers: series(),
+                },
+                false => BeliefsOverTime::default(),
+            },
             attempts_over_time: series(),
             failures_over_time: series(),
             in_flight_over_time: series(),
             ..ServiceResult::default()
+        };
+        let is_watched = |service: u32| {
+            let mut clusters = plan.clusters.iter();
+            clusters.any(|cluster| cluster.service == service && cluster.config.is_active())
         };
         let endpoint_series = plan.endpoints.len() <= ENDPOINT_SERIES_MAX;
         let endpoint = || EndpointResult {
@@ -82,16 +115,25 @@ impl Observe {
             } else {
                 0
             },
+            windows: Windows::new(plan),
+            incidents: Incidents::default(),
             result: RunResult {
                 measured_nanos: (plan.duration - warmup).0,
                 clients: plan.clients.iter().map(|_| client()).collect(),
                 edges: vec![EdgeResult::default(); plan.edges.len()],
-                services: plan.services.iter().map(|_| service()).collect(),
+                services: (0..plan.services.len() as u32)
+                    .map(|number| service(is_watched(number)))
+                    .collect(),
                 endpoints: plan.endpoints.iter().map(|_| endpoint()).collect(),
                 in_system: vec![0; if pilot { PILOT_BUCKETS } else { 0 }],
                 ..RunResult::default()
             },
         }
+    }
+
+    /// A fault of the plan begins or ends.
+    pub fn fault_turned(&mut self, fault: u32, on: bool, now: Time, plan: &Plan) {
+        self.windows.fault_turned(fault, on, now, plan);
     }
 
     /// Gives the result away, with what follows from what was recorded: the edge of a client is the client seen as a caller; a
@@ -130,14 +172,13 @@ impl Observe {
         }
         for (client, result) in plan.clients.iter().zip(&self.result.clients) {
             let edge = plan.sites[client.site as usize].edge;
-            self.result.edges[edge as usize] = EdgeResult {
-                calls: result.requests,
-                attempts: result.attempts,
-                failures: result.failures.clone(),
-                latency: result.latency.clone(),
-            };
+            self.result.edges[edge as usize] = result.as_edge();
         }
+        let (from, to) = (Time(self.window_start), Time(self.window_start + self.window_length));
+        let warmup = Duration(self.window_start);
         RunResult {
+            windows: self.windows.finish(plan, from, to),
+            incidents: self.incidents.finish(plan, warmup, &self.result.clients),
             digest,
             events_total: events,
             simulated_nanos: simulated.0,
@@ -147,11 +188,12 @@ impl Observe {
 
     /// The stay of an attempt that arrives at `arrived`.
     #[inline]
-    pub fn stay(&self, service: u32, endpoint: u32, arrived: Time, counts: bool) -> Stay {
+    pub fn stay(&self, service: u32, endpoint: u32, (sent, arrived): (Time, Time), counts: bool) -> Stay {
         Stay {
             service,
             endpoint,
             arrived,
+            sent,
             counts,
             bucket: self.grid.find(arrived),
         }
@@ -170,10 +212,47 @@ impl Observe {
     }
 
     /// A caller's policy has decided something about an endpoint.
-    pub fn noticed(&mut self, service: u32, _: u32, notice: &Notice, now: Time) {
-        if matches!(notice.decision, Decision::Out { .. }) && self.measured(now) {
-            self.result.services[service as usize].ejections += 1;
+    pub fn noticed(&mut self, service: u32, notice: &Notice, now: Time) {
+        if !self.measured(now) {
+            return;
         }
+        let count = |service: &mut ServiceResult| match notice.decision {
+            Decision::Out { .. } => service.ejections += 1,
+            Decision::Spared { .. } => service.ejections_spared += 1,
+            Decision::In => {}
+        };
+        count(&mut self.result.services[service as usize]);
+        if let Some(window) = self.windows.at(now) {
+            count(&mut window.services[service as usize]);
+        }
+    }
+
+    /// A caller of a service has believed this from `from` to `to`.
+    pub fn believed(&mut self, service: u32, belief: Belief, from: Time, to: Time) {
+        let Belief { out, known, panic } = belief;
+        let result = &mut self.result.services[service as usize];
+        let over_time = &mut result.beliefs_over_time;
+        over_time.out.add_overlap_times(u64::from(out), from, to);
+        over_time.known.add_overlap_times(u64::from(known), from, to);
+        over_time.panic.add_overlap_times(u64::from(panic), from, to);
+        over_time.callers.add_overlap_times(1, from, to);
+        let (start, end) = self.clipped(from, to);
+        let add = |result: &mut ServiceResult, nanos: u64| {
+            let nanos = u128::from(nanos);
+            result.beliefs.out_nanos += nanos * u128::from(out);
+            result.beliefs.known_nanos += nanos * u128::from(known);
+            result.beliefs.panic_nanos += nanos * u128::from(panic);
+            result.beliefs.caller_nanos += nanos;
+        };
+        add(&mut self.result.services[service as usize], end.0.saturating_sub(start.0));
+        self.windows
+            .spread(start, end, |window, nanos| add(&mut window.services[service as usize], nanos));
+    }
+
+    /// The part of `from..to` within the measured window.
+    fn clipped(&self, from: Time, to: Time) -> (Time, Time) {
+        let end = Time(self.window_start + self.window_length);
+        (from.max(Time(self.window_start)), to.min(end))
     }
 
     /// A service's call was opened.
@@ -181,6 +260,9 @@ impl Observe {
     pub fn call_opened(&mut self, edge: u32, now: Time) {
         if self.measured(now) {
             self.result.edges[edge as usize].calls += 1;
+            if let Some(window) = self.windows.at(now) {
+                window.edges[edge as usize].calls += 1;
+            }
         }
     }
 
@@ -189,6 +271,9 @@ impl Observe {
     pub fn attempt_started(&mut self, edge: u32, start: Time) {
         if self.measured(start) {
             self.result.edges[edge as usize].attempts += 1;
+            if let Some(window) = self.windows.at(start) {
+                window.edges[edge as usize].attempts += 1;
+            }
         }
     }
 
@@ -198,11 +283,13 @@ impl Observe {
         if !self.measured(start) {
             return;
         }
-        let edge = &mut self.result.edges[edge as usize];
-        if end.is_success() {
-            edge.latency.record(now.since(start).0);
-        } else {
-            end.count(&mut edge.failures);
+        let count = |edge: &mut EdgeResult| match end.is_success() {
+            true => edge.latency.record(now.since(start).0),
+            false => end.count(&mut edge.failures),
+        };
+        count(&mut self.result.edges[edge as usize]);
+        if let Some(window) = self.windows.at(start) {
+            count(&mut window.edges[edge as usize]);
         }
     }
 
@@ -210,28 +297,60 @@ impl Observe {
     #[inline]
     pub fn request_completed(&mut self, client: u32, start: Time, now: Time, end: End, attempts: u16) {
         let measured = self.measured(start);
-        let client = &mut self.result.clients[client as usize];
+        let result = &mut self.result.clients[client as usize];
         let latency = now.since(start).0;
         let bucket = self.grid.find(start);
+        result.attempts_over_time.add_in(bucket, u64::from(attempts));
         if end.is_success() {
-            client.latency_over_time.record_in(bucket, latency);
+            result.latency_over_time.record_in(bucket, latency);
         } else {
-            client.failures_over_time.add_in(bucket, 1);
+            result.failures_over_time.add_in(bucket, 1);
+            result.answerers_over_time[end.answerer()].add_in(bucket, 1);
         }
+        self.incidents.request_completed(start, end.is_success());
         if self.pilot_bucket > 0 {
             add_to_pilot(&mut self.result.in_system, self.pilot_bucket, start, now);
         }
         if !measured {
             return;
         }
-        client.requests += 1;
-        client.attempts += u64::from(attempts);
-        if end.is_success() {
-            client.latency.record(latency);
-        } else {
+        let count = |client: &mut ClientResult| {
+            client.requests += 1;
+            client.attempts += u64::from(attempts);
+            if end.is_success() {
+                client.latency.record(latency);
+                return;
+            }
             end.count(&mut client.failures);
             if end != End::Answer(Answer::Cancelled) {
                 client.failed_latency.record(latency);
+            }
+        };
+        count(&mut self.result.clients[client as usize]);
+        if let Some(window) = self.windows.at(start) {
+            count(&mut window.clients[client as usize]);
+        }
+    }
+
+    /// For an attempt sent at `sent` this much work is done.
+    #[inline]
+    pub fn worked(&mut self, service: u32, sent: Time, work: Duration) {
+        if self.measured(sent) {
+            let work = u128::from(work.0);
+            self.result.services[service as usize].work_nanos += work;
+            if let Some(window) = self.windows.at(sent) {
+                window.services[service as usize].work_nanos += work;
+            }
+        }
+    }
+
+    /// Of the work done for attempts, this was for nothing: nobody waits for the answer of an attempt sent at `sent`.
+    pub fn wasted(&mut self, service: u32, sent: Time, work: Duration) {
+        if self.measured(sent) {
+            let work = u128::from(work.0);
+            self.result.services[service as usize].wasted_nanos += work;
+            if let Some(window) = self.windows.at(sent) {
+                window.services[service as usize].wasted_nanos += work;
             }
         }
     }
@@ -253,6 +372,9 @@ impl Observe {
         if stay.arrived.0.wrapping_sub(self.window_start) < self.window_length {
             service.attempts += 1;
             sums.attempts += 1;
+            if let Some(window) = self.windows.at(stay.sent) {
+                window.services[stay.service as usize].attempts += 1;
+            }
         }
     }
 
@@ -267,6 +389,9 @@ impl Observe {
         service.queue_wait.record(wait);
         sums.served += 1;
         sums.queue_wait_nanos += u128::from(wait);
+        if let Some(window) = self.windows.at(stay.sent) {
+            window.services[stay.service as usize].queue_wait.record(wait);
+        }
     }
 
     /// An attempt leaves an endpoint: answered at `now`, or killed, or left over (`end` says which).
@@ -280,6 +405,10 @@ impl Observe {
         let service = &mut self.result.services[stay.service as usize];
         service.in_flight_nanos += u128::from(overlap);
         service.in_flight_over_time.add_overlap_from(stay.bucket, stay.arrived, now);
+        if !self.windows.is_empty() {
+            self.left_in_windows(stay, now, end);
+        }
+        let service = &mut self.result.services[stay.service as usize];
         if end.is_success() {
             if measured {
                 service.latency.record(now.since(stay.arrived).0);
@@ -293,11 +422,25 @@ impl Observe {
         }
     }
 
+    #[inline(never)]
+    fn left_in_windows(&mut self, stay: Stay, now: Time, end: End) {
+        if !self.measured(stay.arrived) {
+            return;
+        }
+        if let Some(window) = self.windows.at(stay.sent) {
+            let service = &mut window.services[stay.service as usize];
+            match end.is_success() {
+                true => service.latency.record(now.since(stay.arrived).0),
+                false => end.count(&mut service.failures),
+            }
+        }
+    }
+
     /// An attempt whose stay is settled: served from `start` to `end` with a status.
     #[inline]
     pub fn visited(&mut self, sums: &mut EndpointSums, stay: Stay, start: Time, end: Time, status: u16) {
         let inside = self.measured(stay.arrived) && end.0 <= self.window_start + self.window_length;
-        if !inside || status >= 400 || !stay.counts {
+        if !inside || status >= 400 || !stay.counts || !self.windows.is_empty() {
             self.service_started(sums, stay, start);
             self.busy(sums, 1, start, end);
             return self.attempt_left(sums, stay, end, End::Answer(Answer::Status(status)));

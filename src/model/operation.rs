@@ -35,9 +35,10 @@ fn step_key(id: Key, purpose: Purpose, step: u32) -> Key {
 }
 
 impl World<'_> {
-    /// Runs the instructions from `pc` of the operation that starts at `start`, up to the next one that is not pure.
+    /// Runs the instructions from `pc` of the operation that starts at `start`, up to the next one that is not pure. `adds` are
+    /// distributions that each piece of work takes besides.
     #[inline]
-    pub(super) fn segment(&self, id: Key, start: u32, mut pc: u32, slow_add: u32) -> Segment {
+    pub(super) fn segment(&self, id: Key, start: u32, mut pc: u32, adds: &[u32]) -> Segment {
         let mut work = 0.0;
         loop {
             let step = pc - start;
@@ -45,8 +46,8 @@ impl World<'_> {
                 Instr::Work { distribution } => {
                     let mut draws = step_key(id, Purpose::Work, step).draws();
                     work += self.plan.distributions[distribution as usize].sample(&mut draws);
-                    if slow_add != NIL {
-                        work += self.plan.distributions[slow_add as usize].sample(&mut draws);
+                    for &add in adds {
+                        work += self.plan.distributions[add as usize].sample(&mut draws);
                     }
                     pc += 1;
                 }
@@ -85,10 +86,13 @@ impl World<'_> {
         let Task {
             id, endpoint, site, pc, ..
         } = self.tasks[task];
-        let slow_add = self.stations[endpoint as usize].slow_add;
-        let segment = self.segment(id, self.operation_start(site), pc, slow_add);
+        let segment = match self.stations[endpoint as usize].is_altered {
+            false => self.segment(id, self.operation_start(site), pc, &[]),
+            true => self.altered_segment(task, now),
+        };
+        let stopped = self.stations[endpoint as usize].stopped;
         // A visit that could have been computed on arrival has an event for its end even if that is now.
-        if segment.work <= 0.0 && !self.services_of(endpoint).could_settle_visits {
+        if segment.work <= 0.0 && stopped == Time::MAX && !self.services_of(endpoint).could_settle_visits {
             self.tasks[task].pc = segment.pc;
             self.tasks[task].status = segment.status;
             return self.after_work(task, now, agenda);
@@ -101,16 +105,29 @@ impl World<'_> {
         row.status = segment.status;
         row.state = TaskState::Working;
         if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
+            let row = &mut self.tasks[task];
+            row.worked = row.worked + Duration::from_nanos_f64(segment.work * self.endpoints[endpoint as usize].slowdown);
             return self.share_work(task, segment.work, now, agenda);
         }
         let work = Duration::from_nanos_f64(segment.work * self.endpoints[endpoint as usize].slowdown);
         let could_settle = self.services_of(endpoint).could_settle_visits;
         let row = &mut self.tasks[task];
+        if stopped != Time::MAX {
+            row.state = TaskState::Held;
+            row.work_end = stopped + work;
+            row.worked = row.worked + work;
+            row.wake = agenda.reserve(1);
+            return self.will_run(endpoint);
+        }
         row.work_end = now + work;
+        row.worked = row.worked + work;
         if could_settle {
             agenda.at_reserved(now + work, row.wake, Event::WorkDone { task });
         } else {
             row.wake = agenda.at(now + work, Event::WorkDone { task });
+        }
+        if self.stations[endpoint as usize].throttle != NIL {
+            self.runs(endpoint, now, agenda);
         }
     }
 
@@ -118,6 +135,10 @@ impl World<'_> {
     #[inline]
     pub(super) fn work_done(&mut self, task: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
         if self.tasks[task].wake == sequence && self.tasks[task].state == TaskState::Working {
+            let endpoint = self.tasks[task].endpoint;
+            if self.stations[endpoint as usize].throttle != NIL {
+                self.runs_no_more(endpoint, now, agenda);
+            }
             self.after_work(task, now, agenda);
         }
     }
@@ -196,6 +217,7 @@ impl World<'_> {
                 waits_for: NIL,
                 holds_slot: false,
                 status: 0,
+                worked: Duration::ZERO,
                 state: TaskState::Requeued,
                 ..self.tasks[task]
             };
@@ -228,7 +250,8 @@ impl World<'_> {
             return self.branch_ended(join, status, now, agenda);
         }
         let incoming: Incoming = self.tasks[task].incoming();
-        let stay = self.stay(site, endpoint, arrived);
+        self.count_work(task);
+        let stay = self.stay(site, endpoint, incoming.sent, arrived);
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,
@@ -263,6 +286,8 @@ impl World<'_> {
         let mut branch = first;
         while branch != NIL {
             let sibling = self.tasks[branch].sibling;
+            let worked = self.tasks[branch].worked;
+            self.tasks[task].worked = self.tasks[task].worked + worked;
             self.free_task(branch);
             branch = sibling;
         }
@@ -286,6 +311,10 @@ impl World<'_> {
         };
         if failed != 0 && on_error == OnError::Fail {
             row.status = failed;
+            let endpoint = row.endpoint;
+            if self.stations[endpoint as usize].stopped != Time::MAX {
+                return self.hold(task, agenda);
+            }
             return self.finish_task(task, now, agenda);
         }
         row.pc += 1;
@@ -298,12 +327,15 @@ impl World<'_> {
         if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
             self.stop_shared_work(task, now, agenda);
         }
+        if self.stations[endpoint as usize].throttle != NIL {
+            self.runs_no_more(endpoint, now, agenda);
+        }
     }
 
     /// Work in progress at each endpoint (in ascending order) takes its ratio times as long from now on.
     pub(super) fn stretch_work(&mut self, ratios: &[(u32, f64)], now: Time, agenda: &mut Agenda<Event>) {
         let endpoints: Vec<u32> = ratios.iter().map(|&(endpoint, _)| endpoint).collect();
-        let mut working = self.tasks_at(&endpoints, |state| state == TaskState::Working);
+        let mut working = self.tasks_at(&endpoints, |state| matches!(state, TaskState::Working | TaskState::Held));
         // In the order of their old events: where the rows lie must not matter.
         working.sort_unstable_by_key(|&task| (self.tasks[task].work_end, self.tasks[task].wake));
         for task in working {
@@ -311,9 +343,16 @@ impl World<'_> {
             let at = endpoints
                 .binary_search(&row.endpoint)
                 .expect("only tasks at these endpoints were taken");
-            let left = Duration::from_nanos_f64(row.work_end.since(now).0 as f64 * ratios[at].1);
-            row.work_end = now + left;
-            row.wake = agenda.at(row.work_end, Event::WorkDone { task });
+            // What stands still goes on from where it stopped.
+            let stopped = self.stations[row.endpoint as usize].stopped;
+            let from = now.min(stopped);
+            let old = row.work_end.since(from);
+            let left = Duration::from_nanos_f64(old.0 as f64 * ratios[at].1);
+            row.work_end = from + left;
+            row.worked = Duration(row.worked.0 - old.0 + left.0);
+            if stopped == Time::MAX {
+                row.wake = agenda.at(row.work_end, Event::WorkDone { task });
+            }
         }
     }
 }

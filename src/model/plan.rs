@@ -2,7 +2,14 @@
 //!
 //! `scenario/compile.rs` makes it; below that point a scenario cannot be wrong, so the model asserts and does not report.
 
+mod fault;
+
 use std::sync::Arc;
+
+pub use fault::{
+    ColdStartPlan, CrashMode, FaultKind, FaultPlan, InjectPlan, LeakPlan, LinkEffect, LinkFaultPlan, Outage, PartyPlan,
+    RepeatPlan, TargetPlan, UnitPlan,
+};
 
 pub use crate::policy::connection_pool::Protocol;
 use crate::policy::overload::{Criticality, ShieldOptions, codel};
@@ -47,6 +54,8 @@ pub struct Plan {
     pub clients: Vec<ClientPlan>,
     /// The faults, in the order of the file.
     pub faults: Vec<FaultPlan>,
+    /// Spans of time that are measured by themselves.
+    pub windows: Vec<WindowPlan>,
 }
 
 impl Plan {
@@ -377,6 +386,8 @@ pub struct ClientPlan {
     pub keys: KeyPlan,
     /// The zone of each caller; at least one.
     pub caller_zones: Vec<u32>,
+    /// The share of its requests that is to succeed: its error budget is the rest.
+    pub objective: f64,
 }
 
 /// When a client sends.
@@ -419,42 +430,15 @@ pub enum KeyPlan {
     },
 }
 
-/// One fault.
-#[derive(Clone, Debug)]
-pub struct FaultPlan {
-    /// When it begins.
-    pub at: Time,
-    /// How long it lasts; [`Duration::MAX`]: to the end.
-    pub lasts: Duration,
-    /// Whom it strikes.
-    pub target: TargetPlan,
-    /// What it does.
-    pub kind: FaultKind,
-}
-
-/// Whom a fault strikes.
+/// A span of time, or several, that is measured by itself. Faults are indices in [`Plan::faults`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TargetPlan {
-    /// These endpoints.
-    Endpoints(Vec<u32>),
-    /// So many of the endpoints of a service, drawn by the replication's seed.
-    Some {
-        /// The service.
-        service: u32,
-        /// How many of its endpoints.
-        count: u32,
-    },
-}
-
-/// What a fault does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum FaultKind {
-    /// The endpoints refuse connections and reset what is in flight.
-    CrashRefuse,
-    /// The endpoints take requests and never answer.
-    CrashHang,
-    /// Work takes this many times as long.
-    SlowFactor(f64),
-    /// Each piece of work takes this much longer: a distribution of [`Plan::distributions`].
-    SlowAdd(u32),
+pub enum WindowPlan {
+    /// From one moment up to another.
+    Between(Time, Time),
+    /// While any of these faults is on.
+    During(Vec<u32>),
+    /// Until the first of these faults begins.
+    Before(Vec<u32>),
+    /// When one of these faults has ended and none is on.
+    After(Vec<u32>),
 }

@@ -38,30 +38,33 @@ impl World<'_> {
                 report: LoadReport::default(),
             };
             row.probes += 1;
-            let latency = self.probe_latency(&probe, Hop::Request);
-            let probe = self.probes.insert(probe);
-            agenda.at(now + latency, Event::ProbeDelivered { probe });
+            if let Some(latency) = self.probe_latency(&probe, Hop::Request) {
+                let probe = self.probes.insert(probe);
+                agenda.at(now + latency, Event::ProbeDelivered { probe });
+            }
         }
     }
 
-    fn probe_latency(&self, probe: &Probe, hop: Hop) -> crate::time::Duration {
+    fn probe_latency(&self, probe: &Probe, hop: Hop) -> Option<crate::time::Duration> {
         let caller = &self.callers[probe.caller as usize];
         let id = self.streams.key(Purpose::Probe, u64::from(caller.number)).with(probe.number);
-        self.hop_latency(id, caller.zone, self.endpoints[probe.endpoint as usize].zone, hop)
+        self.hop_latency(id, probe.caller, probe.endpoint, hop)
     }
 
     /// The event of a probe that reaches its endpoint.
     pub(super) fn probe_delivered(&mut self, probe: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let endpoint = self.probes[probe].endpoint;
-        if self.endpoints[endpoint as usize].condition != Condition::Up {
+        let Probe { caller, endpoint, .. } = self.probes[probe];
+        if self.endpoints[endpoint as usize].condition != Condition::Up || self.is_cut(caller, endpoint, true) {
             return self.probes.release(probe);
         }
         let report = self.report_of(endpoint, now);
         let row = &mut self.probes[probe];
         row.report = report;
         let row = *row;
-        let latency = self.probe_latency(&row, Hop::Response);
-        agenda.at(now + latency, Event::ProbeAnswered { probe });
+        match self.probe_latency(&row, Hop::Response) {
+            Some(latency) => drop(agenda.at(now + latency, Event::ProbeAnswered { probe })),
+            None => self.probes.release(probe),
+        }
     }
 
     /// The event of an answer that reaches its caller.
@@ -73,6 +76,9 @@ impl World<'_> {
             ..
         } = self.probes[probe];
         self.probes.release(probe);
+        if self.is_cut(caller, endpoint, false) {
+            return;
+        }
         let caller = &mut self.callers[caller as usize];
         let endpoint = EndpointIndex(endpoint - caller.first_endpoint);
         caller.cluster.on_probed(endpoint, &report, now);

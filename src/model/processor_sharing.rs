@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
 use crate::model::plan::Discipline;
-use crate::model::world::World;
+use crate::model::world::{NIL, World};
 use crate::time::{Duration, Time};
 
 /// A job and the virtual time at which it is done. Equal tags are done in the order in which they began.
@@ -66,11 +66,11 @@ impl Shared {
         (f64::from(cores) / self.jobs.len() as f64).min(1.0) / slowdown
     }
 
-    /// Moves the clock to now.
-    fn settle(&mut self, cores: u32, slowdown: f64, now: Time) {
+    /// Moves the clock to now; it stops while the endpoint stands still.
+    fn settle(&mut self, cores: u32, slowdown: f64, is_still: bool, now: Time) {
         if self.jobs.is_empty() {
             self.clock = 0.0;
-        } else {
+        } else if !is_still {
             self.clock += now.since(self.clock_at).0 as f64 * self.share(cores, slowdown);
         }
         self.clock_at = now;
@@ -84,18 +84,27 @@ impl World<'_> {
         let cores = self.plan.services[service as usize].cores;
         let slowdown = self.endpoints[endpoint as usize].slowdown;
         let shared = &self.shared[endpoint as usize];
-        let busy = cores.min(shared.jobs.len() as u32);
+        let is_still = self.stations[endpoint as usize].stops > 0;
+        let busy = if is_still { 0 } else { cores.min(shared.jobs.len() as u32) };
         let since = shared.clock_at;
         self.observe
             .busy(&mut self.endpoints[endpoint as usize].sums, busy, since, now);
         self.meter_busy(endpoint, busy, since, now);
         let shared = &mut self.shared[endpoint as usize];
-        shared.settle(cores, slowdown, now);
+        shared.settle(cores, slowdown, is_still, now);
         (shared, cores, slowdown)
     }
 
     /// Arms the event of the job that is done first.
-    fn arm_shared(&mut self, endpoint: u32, now: Time, agenda: &mut Agenda<Event>) {
+    pub(super) fn arm_shared(&mut self, endpoint: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let station = &self.stations[endpoint as usize];
+        if station.throttle != NIL {
+            self.runs_on(endpoint, self.cores_in_use(endpoint), now, agenda);
+        }
+        let station = &self.stations[endpoint as usize];
+        if station.stops > 0 {
+            return self.disarm_shared(endpoint);
+        }
         let (shared, cores, slowdown) = self.shared(endpoint, now);
         let Some(first) = shared.jobs.peek() else {
             shared.armed = Sequence::NONE;
@@ -103,6 +112,18 @@ impl World<'_> {
         };
         let left = (first.tag - shared.clock).max(0.0) / shared.share(cores, slowdown);
         shared.armed = agenda.at(now + Duration::from_nanos_f64(left), Event::SharedWorkDone { endpoint });
+    }
+
+    /// No event for the first job: the endpoint stands still.
+    pub(super) fn disarm_shared(&mut self, endpoint: u32) {
+        self.shared[endpoint as usize].armed = Sequence::NONE;
+    }
+
+    /// How many cores the jobs of an endpoint use while it does not stand still.
+    pub(super) fn cores_in_use(&self, endpoint: u32) -> u64 {
+        let service = self.endpoints[endpoint as usize].service;
+        let cores = self.plan.services[service as usize].cores;
+        u64::from(cores).min(self.shared[endpoint as usize].jobs.len() as u64)
     }
 
     /// Adds a task's work to its endpoint's jobs.
@@ -130,6 +151,19 @@ impl World<'_> {
         shared.clock = shared.clock.max(job.tag);
         self.arm_shared(endpoint, now, agenda);
         self.after_work(job.task, now, agenda);
+    }
+
+    /// Of the time that a task's work takes where it has a core of its own, what is left.
+    pub(super) fn shared_work_left(&self, task: u32, now: Time) -> Duration {
+        let endpoint = self.tasks[task].endpoint;
+        let cores = self.plan.services[self.endpoints[endpoint as usize].service as usize].cores;
+        let slowdown = self.endpoints[endpoint as usize].slowdown;
+        let shared = &self.shared[endpoint as usize];
+        let Some(job) = shared.jobs.iter().find(|job| job.task == task) else {
+            return Duration::ZERO;
+        };
+        let clock = shared.clock + now.since(shared.clock_at).0 as f64 * shared.share(cores, slowdown);
+        Duration::from_nanos_f64((job.tag - clock).max(0.0) * slowdown)
     }
 
     /// Takes a task's job out.

@@ -126,7 +126,7 @@ impl World<'_> {
     /// Answers a task that is in no queue any more.
     fn dismiss(&mut self, task: u32, status: u16, now: Time, agenda: &mut Agenda<Event>) {
         let incoming = self.tasks[task].incoming();
-        let stay = self.stay(incoming.site, incoming.endpoint, self.tasks[task].arrived);
+        let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, self.tasks[task].arrived);
         self.free_task(task);
         self.unload(incoming.site, incoming.endpoint, now);
         self.leave_shield(&incoming, stay.arrived, Some(status), now);
@@ -140,7 +140,7 @@ impl World<'_> {
             return;
         }
         let incoming = row.incoming();
-        let stay = self.stay(row.site, row.endpoint, row.arrived);
+        let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
         self.leave_queue(task, now);
         self.leave_shield(&incoming, stay.arrived, Some(503), now);
         self.turn_away(&incoming, stay, 503, now, agenda);

@@ -5,7 +5,7 @@ use crate::model::endpoint::Incoming;
 use crate::model::world::NIL;
 use crate::policy::overload::Criticality;
 use crate::random::Key;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 
 /// An attempt at its endpoint (or on the way to it), or a branch of one.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,10 @@ pub(crate) struct Task {
     pub wake: Sequence,
     /// When its work will be done, while it works.
     pub work_end: Time,
+    /// When the attempt was sent.
+    pub sent: Time,
+    /// The time that its work has taken so far, that in progress taken whole.
+    pub worked: Duration,
     /// The call that waits for it, if it is still of this generation.
     pub call: u32,
     /// See [`Task::call`].
@@ -40,7 +44,7 @@ pub(crate) struct Task {
     pub criticality: Criticality,
     /// The next branch of the same join.
     pub sibling: u32,
-    /// The call or join that it waits for.
+    /// The call or join that it waits for; on the way the caller that has sent it (a row of `World::callers`), or `NIL` where there is no way.
     pub waits_for: u32,
     /// What it is doing.
     pub state: TaskState,
@@ -67,6 +71,8 @@ pub(crate) enum TaskState {
     Abandoned,
     /// It works.
     Working,
+    /// It would work, but its endpoint stands still.
+    Held,
     /// It waits for a call.
     Calling,
     /// It waits for its branches.
@@ -91,6 +97,8 @@ impl Task {
             arrived: Time::ZERO,
             wake: Sequence::NONE,
             work_end: Time::ZERO,
+            sent: incoming.sent,
+            worked: Duration::ZERO,
             call: incoming.call,
             generation: incoming.generation,
             endpoint: incoming.endpoint,
@@ -114,6 +122,7 @@ impl Task {
     pub fn incoming(&self) -> Incoming {
         Incoming {
             id: self.id,
+            sent: self.sent,
             call: self.call,
             generation: self.generation,
             endpoint: self.endpoint,

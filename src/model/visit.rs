@@ -14,7 +14,7 @@ use crate::model::endpoint::Incoming;
 use crate::model::event::Event;
 use crate::model::observe::Stay;
 use crate::model::plan::UNLIMITED;
-use crate::model::world::{NIL, ServiceState, World};
+use crate::model::world::{ServiceState, World};
 use crate::policy::Answer;
 use crate::time::{Duration, Time};
 
@@ -94,7 +94,7 @@ impl World<'_> {
             queue_limit,
             ..
         } = *self.services_of(incoming.endpoint);
-        let stay = self.stay(incoming.site, incoming.endpoint, now);
+        let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, now);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         if let Some(status) = self.fails_at_once(incoming) {
@@ -141,7 +141,7 @@ impl World<'_> {
         if !self.within_horizon(arrived) {
             return;
         }
-        let stay = self.stay(incoming.site, incoming.endpoint, arrived);
+        let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, arrived);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
         let (work, status) = match self.fails_at_once(incoming) {
@@ -174,9 +174,9 @@ impl World<'_> {
 
     /// The time that an operation without calls takes at this endpoint, and its status.
     #[inline]
-    fn whole_work(&self, incoming: &Incoming) -> (Duration, u16) {
+    pub(super) fn whole_work(&self, incoming: &Incoming) -> (Duration, u16) {
         let start = self.sites[incoming.site as usize].start;
-        let segment = self.segment(incoming.id, start, start, NIL);
+        let segment = self.segment(incoming.id, start, start, &[]);
         let slowdown = self.endpoints[incoming.endpoint as usize].slowdown;
         (
             Duration::from_nanos_f64(segment.work * slowdown),
@@ -195,6 +195,8 @@ impl World<'_> {
         now: Time,
         agenda: &mut Agenda<Event>,
     ) {
+        let work = visit.end.since(visit.start);
+        self.observe.worked(stay.service, incoming.sent, work);
         if self.within_horizon(visit.end) {
             self.observe.visited(
                 &mut self.endpoints[stay.endpoint as usize].sums,
@@ -207,7 +209,7 @@ impl World<'_> {
             self.settle_beyond_horizon(stay, visit);
         }
         let Some(at) = self.response_arrives(incoming, visit.end) else {
-            return;
+            return self.observe.wasted(stay.service, incoming.sent, work);
         };
         debug_assert!(at >= now);
         self.answer_at(at, incoming.call, visit.status, sequence, agenda);

@@ -2,8 +2,10 @@
 
 use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
+use crate::model::observe::Belief;
 use crate::model::plan::Owner;
 use crate::model::world::World;
+use crate::policy::Health;
 use crate::random::Purpose;
 use crate::time::Time;
 
@@ -41,7 +43,9 @@ impl World<'_> {
                 // Proxies were not started at the same moment.
                 let number = u64::from(self.callers[caller as usize].number);
                 let share = self.streams.key(Purpose::Phase, number).draws().unit();
-                self.callers[caller as usize].cluster.set_phase(share, Time::ZERO);
+                let cluster = &mut self.callers[caller as usize].cluster;
+                cluster.set_phase(share, Time::ZERO);
+                cluster.expect_connections();
                 self.attend(caller, Time::ZERO, agenda);
             }
         }
@@ -56,11 +60,18 @@ impl World<'_> {
     }
 
     fn attend_active(&mut self, caller: u32, now: Time, agenda: &mut Agenda<Event>) {
-        let row = &mut self.callers[caller as usize];
-        while let Some(notice) = row.cluster.next_notice() {
-            self.observe
-                .noticed(row.service, row.first_endpoint + notice.endpoint.0, &notice, now);
+        let mut any = false;
+        while let Some(notice) = self.callers[caller as usize].cluster.next_notice() {
+            any = true;
+            self.observe.noticed(self.callers[caller as usize].service, &notice, now);
+            if self.observe.incidents.any_open() {
+                self.noticed_in_incident(caller, &notice, now);
+            }
         }
+        if any {
+            self.beliefs_changed(caller, now);
+        }
+        let row = &mut self.callers[caller as usize];
         let at = row.cluster.next_timer();
         if at == row.alarm.at {
             return;
@@ -68,6 +79,36 @@ impl World<'_> {
         row.alarm.at = at;
         if at != Time::MAX {
             row.alarm.sequence = agenda.at(at.max(now), Event::PolicyTimer { caller });
+        }
+    }
+
+    /// To be called when a caller may take other endpoints to be well than before, by its own watchers or by what it was told.
+    pub(super) fn beliefs_changed(&mut self, caller: u32, now: Time) {
+        let row = &mut self.callers[caller as usize];
+        if !row.is_active {
+            return;
+        }
+        let endpoints = row.cluster.upstream().endpoints();
+        let out = endpoints
+            .iter()
+            .filter(|&&endpoint| row.cluster.health(endpoint) == Health::Unhealthy);
+        let belief = Belief {
+            out: out.count() as u32,
+            known: endpoints.len() as u32,
+            panic: row.cluster.is_in_panic(),
+        };
+        if belief != row.belief {
+            let (old, since) = (row.belief, row.belief_since);
+            (row.belief, row.belief_since) = (belief, now);
+            self.observe.believed(row.service, old, since, now);
+        }
+    }
+
+    /// Measures what callers believed up to the end. To be called once, after the last event.
+    pub(super) fn count_beliefs(&mut self) {
+        let end = Time::ZERO + self.plan.duration;
+        for row in self.callers.iter().filter(|row| row.is_active) {
+            self.observe.believed(row.service, row.belief, row.belief_since, end);
         }
     }
 

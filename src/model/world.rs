@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use crate::engine::{self, Agenda, Digest, Sequence};
+use crate::model::audit::Audited;
 use crate::model::baggage::{self, Baggage};
 use crate::model::call::Call;
 use crate::model::caller::Caller;
 use crate::model::client::{Client, User};
 use crate::model::endpoint::{Endpoint, Station};
 use crate::model::event::Event;
+use crate::model::fault::{self, Faults};
 use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
 use crate::model::plan::{
-    Discipline, EndpointPlan, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, SitePlan, TargetPlan, Threading,
-    UNLIMITED,
+    Discipline, EndpointPlan, Instr, OnCancel, OperationPlan, Owner, Plan, ServicePlan, SitePlan, Threading, UNLIMITED,
 };
 use crate::model::probe::Probe;
 use crate::model::processor_sharing::Shared;
@@ -95,6 +96,10 @@ pub(crate) struct World<'p> {
     pub(super) current: Sequence,
     pub(super) next_generation: u32,
     pub(super) last_completion: Time,
+    /// Calls opened so far.
+    pub(super) opened: u64,
+    /// Calls that have ended.
+    pub(super) completed: u64,
     pub(super) observe: Observe,
     pub(super) timers: Timers,
     pub(super) links: Vec<Link<'p>>,
@@ -112,7 +117,8 @@ pub(crate) struct World<'p> {
     pub(super) check_sites: Vec<u32>,
     pub(super) tasks: Table<Task>,
     pub(super) joins: Table<Join>,
-    pub(super) cancels: Table<(u32, Key)>,
+    /// Cancellations on their way: the task, its attempt, and who gives up.
+    pub(super) cancels: Table<(u32, Key, u32)>,
     /// The task of each call's last attempt; kept only where cancellations reach endpoints.
     pub(super) task_of_call: Vec<u32>,
     remembers_tasks: bool,
@@ -138,8 +144,7 @@ pub(crate) struct World<'p> {
     pub(super) cluster_base: Vec<u32>,
     /// The row in `callers`; `NIL`: not made yet.
     pub(super) cluster_of: Vec<u32>,
-    pub(super) fault_targets: Vec<Vec<u32>>,
-    pub(super) fault_active: Vec<bool>,
+    pub(super) faults: Faults,
 }
 
 impl<'p> World<'p> {
@@ -166,6 +171,8 @@ impl<'p> World<'p> {
             current: Sequence(0),
             next_generation: 0,
             last_completion: Time::ZERO,
+            opened: 0,
+            completed: 0,
             observe: Observe::new(plan, options.warmup, options.pilot),
             links: Link::all(&plan.network),
             sites: site_states(plan, &cluster_base, &mut timers),
@@ -201,8 +208,7 @@ impl<'p> World<'p> {
             tried: Vec::new(),
             cluster_base,
             cluster_of: vec![NIL; clusters as usize],
-            fault_targets: Vec::new(),
-            fault_active: Vec::new(),
+            faults: Faults::new(plan),
             plan,
         }
     }
@@ -354,13 +360,11 @@ fn knows_deadlines(plan: &Plan, service: u32) -> bool {
     plan.sites.iter().any(|site| site.deadline_propagation && calls(site))
 }
 
-/// Whether any fault can strike an endpoint of a service.
+/// Whether any fault can strike an endpoint of a service, or what goes to and from it.
 fn is_struck(plan: &Plan, index: u32, service: &ServicePlan) -> bool {
     let endpoints = service.first_endpoint..service.first_endpoint + service.endpoint_count;
-    plan.faults.iter().any(|fault| match &fault.target {
-        TargetPlan::Endpoints(targets) => targets.iter().any(|target| endpoints.contains(target)),
-        TargetPlan::Some { service, .. } => *service == index,
-    })
+    let mut faults = plan.faults.iter().filter(|fault| fault.strikes_endpoints());
+    faults.any(|fault| fault.target.can_strike(index, &endpoints)) || fault::link::can_touch(plan, index)
 }
 
 /// Of each operation, whether it makes no call. Its instructions end where the next operation's begin.
@@ -419,8 +423,11 @@ impl engine::World for World<'_> {
             Event::ProbeAnswered { probe } => self.probe_answered(probe, now),
             Event::FaultBegins { fault } => self.fault_begins(fault, now, agenda),
             Event::FaultEnds { fault } => self.fault_ends(fault, now, agenda),
+            Event::FaultTick { fault } => self.fault_tick(fault, sequence, now, agenda),
+            Event::ExtraArrival { extra } => self.extra_arrival(extra, sequence, now, agenda),
+            Event::DeadlinePasses { deadline } => self.deadline_passes(deadline, now, agenda),
             Event::PolicyTimer { caller } => self.policy_timer(caller, sequence, now, agenda),
-            Event::DeadlinePasses { call } => self.deadline_passes(call, sequence, now, agenda),
+            Event::InheritedDeadline { call } => self.inherited_deadline(call, sequence, now, agenda),
         }
     }
 }
@@ -437,20 +444,42 @@ impl World<'_> {
 /// Runs one cell.
 pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
     let mut world = World::new(plan, options);
+    let (digest, events) = simulate(&mut world, |world| world);
+    world.finish(digest, events)
+}
+
+/// Runs one cell, looked over after every event.
+pub(super) fn run_audited(plan: &Plan, options: RunOptions) -> RunResult {
+    let mut audited = Audited::new(World::new(plan, options));
+    let (digest, events) = simulate(&mut audited, |audited| &mut audited.world);
+    audited.world.finish(digest, events)
+}
+
+fn simulate<'p, W: engine::World<Event = Event>>(world: &mut W, inner: impl Fn(&mut W) -> &mut World<'p>) -> (u64, u64) {
     let mut agenda = Agenda::default();
-    world.start_faults(&mut agenda);
-    world.start_watching(&mut agenda);
-    world.start_clients(&mut agenda);
     let mut digest = Digest::default();
-    let horizon = world.horizon;
-    let events = engine::run(&mut world, &mut agenda, horizon, &mut digest);
-    world.count_unfinished();
-    world.count_left_over();
-    let simulated = world.last_completion.max(Time::ZERO + plan.duration);
-    let sums = world.endpoints.iter().map(|endpoint| endpoint.sums);
-    let mut result = world.observe.finish(plan, sums, digest.finish(), events, simulated);
-    for caller in &world.callers {
-        result.services[caller.service as usize].connections += u64::from(caller.connected);
+    let started = inner(world);
+    started.start_faults(&mut agenda);
+    started.start_watching(&mut agenda);
+    started.start_clients(&mut agenda);
+    let horizon = started.horizon;
+    let events = engine::run(world, &mut agenda, horizon, &mut digest);
+    (digest.finish(), events)
+}
+
+impl World<'_> {
+    fn finish(mut self, digest: u64, events: u64) -> RunResult {
+        self.count_unfinished();
+        self.count_left_over();
+        self.count_beliefs();
+        let simulated = self.last_completion.max(Time::ZERO + self.plan.duration);
+        let sums = self.endpoints.iter().map(|endpoint| endpoint.sums);
+        let fault_windows = std::mem::take(&mut self.faults.windows);
+        let mut result = self.observe.finish(self.plan, sums, digest, events, simulated);
+        result.fault_windows = fault_windows;
+        for caller in &self.callers {
+            result.services[caller.service as usize].connections += u64::from(caller.connected);
+        }
+        result
     }
-    result
 }

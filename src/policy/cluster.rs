@@ -104,6 +104,18 @@ impl Cluster {
         self.view.health(endpoint)
     }
 
+    /// What discovery has told this caller of the health of `endpoint`, whatever the caller itself has found out since.
+    pub fn discovered_health(&self, endpoint: EndpointIndex) -> Health {
+        let watch = self.watch.as_ref();
+        watch.map_or_else(|| self.health(endpoint), |watch| watch.discovered(endpoint))
+    }
+
+    /// Whether this caller sends calls to endpoints whatever their health, because too few are well; where endpoints fall into subsets,
+    /// whether it would without a subset.
+    pub fn is_in_panic(&self) -> bool {
+        self.view.candidates().is_in_panic()
+    }
+
     /// The number of a demand, for [`CallInfo::metadata_match`]; the same for an equal one, and 0 where there are no subsets.
     pub fn demand(&mut self, demand: &MetadataMatch) -> MatchId {
         let Some(groups) = self.view.offered(demand) else {
@@ -332,6 +344,14 @@ impl Cluster {
     pub fn set_phase(&mut self, share: f64, now: Time) {
         if let Some(watch) = &mut self.watch {
             watch.set_phase(share, now);
+        }
+    }
+
+    /// Attempts that will be said to have timed out or to be reset had a connection, unless they are connect failures: where Envoy counts
+    /// attempts without an answer by themselves it counts their connection too. Without this a driver says nothing of connections.
+    pub fn expect_connections(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.expect_connections();
         }
     }
 

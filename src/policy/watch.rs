@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::policy::failure_accrual::Accrual;
+use crate::policy::failure_accrual::{Accrual, Config};
 use crate::policy::health_check::{self, Checker};
 use crate::policy::outlier_detection::Detector;
 use crate::policy::{ClusterConfig, EndpointIndex, Health, Outcome};
@@ -106,6 +106,8 @@ pub(crate) struct Watch {
     out: Vec<u8>,
     detector: Option<Detector>,
     accrual: Option<Accrual>,
+    // What those are that failure accrual alone has out.
+    shut: Health,
     checker: Option<Checker>,
     decisions: Decisions,
     notices: VecDeque<Notice>,
@@ -121,11 +123,14 @@ impl Watch {
         if detector.is_none() && accrual.is_none() && checker.is_none() {
             return None;
         }
+        // Finagle's balancers know endpoints that should get nothing but are there.
+        let is_finagles = accrual.is_some_and(Config::is_finagles) && config.balancer.name().starts_with("finagle/");
         Some(Box::new(Watch {
+            shut: if is_finagles { Health::Degraded } else { Health::Unhealthy },
             discovered: Vec::new(),
             out: Vec::new(),
             detector: detector.map(|config| Detector::new(config, now)),
-            accrual: accrual.map(|config| Accrual::new(config)),
+            accrual: accrual.map(Accrual::new),
             checker: checker.map(|options| Checker::new(options, now)),
             decisions: Decisions::new(),
             notices: VecDeque::new(),
@@ -143,6 +148,13 @@ impl Watch {
         }
     }
 
+    /// From now on attempts that time out or break are known to have had a connection.
+    pub fn expect_connections(&mut self) {
+        if let Some(detector) = &mut self.detector {
+            detector.expect_connections();
+        }
+    }
+
     /// An endpoint came to the list, or came back to it.
     pub fn on_added(&mut self, endpoint: EndpointIndex, discovered: Health, now: Time) {
         if self.out.len() <= endpoint.at() {
@@ -155,7 +167,7 @@ impl Watch {
             detector.on_added(endpoint);
         }
         if let Some(accrual) = &mut self.accrual {
-            accrual.on_added(endpoint);
+            accrual.on_added(endpoint, now);
         }
         if let Some(checker) = &mut self.checker
             && checker.on_added(endpoint, now, &mut self.rng)
@@ -183,13 +195,22 @@ impl Watch {
         self.discovered[endpoint.at()] = health;
     }
 
+    /// What discovery says of an endpoint.
+    pub fn discovered(&self, endpoint: EndpointIndex) -> Health {
+        self.discovered[endpoint.at()]
+    }
+
     /// What the caller is to believe of an endpoint.
     pub fn health(&self, endpoint: EndpointIndex) -> Health {
+        const ACCRUAL: u8 = Watcher::FailureAccrual as u8;
         let discovered = self.discovered[endpoint.at()];
-        match self.out[endpoint.at()] {
+        let is_awaited = self.accrual.as_ref().is_some_and(|accrual| accrual.is_awaited(endpoint));
+        let out = self.out[endpoint.at()] | if is_awaited { ACCRUAL } else { 0 };
+        match out {
             0 => discovered,
             _ if discovered == Health::Excluded => Health::Excluded,
             _ if self.checker.as_ref().is_some_and(|checker| checker.is_excluded(endpoint)) => Health::Excluded,
+            ACCRUAL if discovered != Health::Unhealthy => self.shut,
             _ => Health::Unhealthy,
         }
     }
@@ -198,7 +219,7 @@ impl Watch {
     #[inline]
     pub fn on_started(&mut self, endpoint: EndpointIndex, now: Time) {
         if let Some(accrual) = &mut self.accrual {
-            accrual.on_started(endpoint, now, &mut self.decisions);
+            accrual.on_started(endpoint);
         }
         if let Some(checker) = &mut self.checker {
             checker.on_traffic(now);
@@ -220,8 +241,21 @@ impl Watch {
     pub fn on_checked(&mut self, endpoint: EndpointIndex, result: health_check::Finding, now: Time) {
         let Some(checker) = &mut self.checker else { return };
         let passed = checker.on_checked(endpoint, result, now, &mut self.rng, &mut self.decisions);
-        if passed && let Some(detector) = &mut self.detector {
+        // Who is still out by its checks is not well yet.
+        if passed
+            && !self.fails_checks(endpoint)
+            && let Some(detector) = &mut self.detector
+        {
             detector.on_check_passed(endpoint, now, &mut self.decisions);
+        }
+    }
+
+    /// Whether health checks have an endpoint out, or are about to.
+    fn fails_checks(&self, endpoint: EndpointIndex) -> bool {
+        let is_theirs = |notice: &&Notice| notice.endpoint == endpoint && notice.watcher == Watcher::HealthCheck;
+        match self.decisions.iter().rev().find(is_theirs) {
+            Some(notice) => matches!(notice.decision, Decision::Out { .. }),
+            None => self.out[endpoint.at()] & Watcher::HealthCheck as u8 != 0,
         }
     }
 
@@ -258,7 +292,7 @@ impl Watch {
     #[inline]
     pub fn next_decision(&mut self) -> Option<EndpointIndex> {
         if self.decisions.is_empty() {
-            return None;
+            return self.accrual.as_mut().and_then(Accrual::next_changed);
         }
         let notice = self.decisions.remove(0);
         let out = &mut self.out[notice.endpoint.at()];

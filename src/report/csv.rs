@@ -6,7 +6,7 @@ use csv::{ReaderBuilder, StringRecord, Writer};
 
 use crate::report::Named;
 use crate::report::curves::{Curves, Latencies, OverTime};
-use crate::report::summary::{ClientSummary, EdgeSummary, EndpointSummary, ServiceSummary, Summary, Value};
+use crate::report::summary::{ClientSummary, EdgeSummary, EndpointSummary, IncidentSummary, ServiceSummary, Summary, Value};
 
 const SUMMARY_HEADER: [&str; 7] = ["variant", "scope", "name", "metric", "value", "ci_low", "ci_high"];
 const TIMESERIES_HEADER: [&str; 6] = ["variant", "scope", "name", "t_seconds", "metric", "value"];
@@ -28,6 +28,15 @@ pub fn summary(summary: &Summary) -> Vec<u8> {
                 endpoint_rows(&mut Rows::new(&mut out, &variant.name, "endpoint", &name), figures);
             }
         }
+        for incident in &variant.incidents {
+            incident_rows(&mut Rows::new(&mut out, &variant.name, "incident", &incident.name), incident);
+        }
+        for (window, figures) in variant.windows.iter() {
+            for (client, figures) in figures.clients.iter() {
+                let name = format!("{client} {window}");
+                client_rows(&mut Rows::new(&mut out, &variant.name, "window", &name), figures);
+            }
+        }
         for (name, edge) in variant.edges.iter() {
             edge_rows(&mut Rows::new(&mut out, &variant.name, "edge", name), edge);
         }
@@ -43,8 +52,24 @@ fn client_rows(rows: &mut Rows<'_>, client: &ClientSummary) {
     rows.value("availability_ratio", &client.availability_ratio);
     rows.value("attempts_per_request_ratio", &client.attempts_per_request_ratio);
     rows.causes(&client.failures_total);
+    for (answerer, &count) in client.failures_by_answerer_total.iter() {
+        rows.value(&format!("failures_by_answerer_total.{answerer}"), &Value::exact(count as f64));
+    }
+    rows.value("error_budget_burn_ratio", &client.error_budget_burn_ratio);
     rows.named("latency_seconds", &client.latency_seconds);
     rows.named("failed_latency_seconds", &client.failed_latency_seconds);
+}
+
+fn incident_rows(rows: &mut Rows<'_>, incident: &IncidentSummary) {
+    rows.value("from_seconds", &Value::exact(incident.from_seconds));
+    rows.value("to_seconds", &Value::exact(incident.to_seconds));
+    rows.value("occurrences", &incident.occurrences);
+    rows.value("time_to_detect_seconds", &incident.time_to_detect_seconds);
+    rows.value("detected_ratio", &incident.detected_ratio);
+    rows.value("time_to_eject_seconds", &incident.time_to_eject_seconds);
+    rows.value("time_to_shift_seconds", &incident.time_to_shift_seconds);
+    rows.value("time_to_recover_seconds", &incident.time_to_recover_seconds);
+    rows.value("requests_lost", &incident.requests_lost);
 }
 
 fn service_rows(rows: &mut Rows<'_>, service: &ServiceSummary) {
@@ -58,6 +83,12 @@ fn service_rows(rows: &mut Rows<'_>, service: &ServiceSummary) {
     rows.value("in_flight", &service.in_flight);
     rows.value("busy_slots", &service.busy_slots);
     rows.value("utilization_ratio", &service.utilization_ratio);
+    rows.value("requests_per_root_request_ratio", &service.requests_per_root_request_ratio);
+    rows.value("wasted_work_ratio", &service.wasted_work_ratio);
+    rows.value("ejections_total", &service.ejections_total);
+    rows.value("ejections_spared_total", &service.ejections_spared_total);
+    rows.value("ejected_ratio", &service.ejected_ratio);
+    rows.value("panic_ratio", &service.panic_ratio);
     rows.value("load_max_ratio", &service.load_max_ratio);
     rows.value("connections_total", &service.connections_total);
 }

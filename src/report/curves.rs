@@ -1,7 +1,7 @@
 //! What is drawn as curves: values over time (`timeseries.csv`) and whole histograms (`latency.csv`).
 
 use crate::experiment::fold::{ClientFold, ServiceFold, VariantResult};
-use crate::experiment::{Names, Outcome, Scenario};
+use crate::experiment::{ANSWERERS, Names, Outcome, Scenario};
 use crate::measure::{Histogram, Series};
 use crate::report::summary::ENDPOINTS_LISTED_MAX;
 
@@ -106,6 +106,14 @@ impl Curves {
         );
         let availability = shares(requests, &fold.failures_over_time);
         self.push(variant, "client", name, "availability_ratio", requests, availability);
+        let attempts = means(&fold.attempts_over_time, requests);
+        self.push(variant, "client", name, "attempts_per_request_ratio", requests, attempts);
+        for (answerer, failures) in ANSWERERS.into_iter().zip(&fold.answerers_over_time) {
+            if failures.sums().iter().any(|&failed| failed > 0) {
+                let metric = format!("failures_per_second.{answerer}");
+                self.push(variant, "client", name, &metric, requests, rates(failures, replications));
+            }
+        }
         let histograms = fold.latency_over_time.histograms();
         let quantiles: Vec<_> = histograms.iter().map(quantiles).collect();
         for (index, metric) in QUANTILE_METRICS.into_iter().enumerate() {
@@ -136,8 +144,13 @@ impl Curves {
         self.push(variant, "service", name, "availability_ratio", attempts, availability);
         let in_flight = &fold.in_flight_over_time;
         let mean = |(bucket, &sum): (usize, &u64)| Some(sum as f64 / in_flight.width(bucket).0 as f64 / replications);
-        let means = in_flight.sums().iter().enumerate().map(mean).collect();
-        self.push(variant, "service", name, "in_flight", in_flight, means);
+        let means_in_flight = in_flight.sums().iter().enumerate().map(mean).collect();
+        self.push(variant, "service", name, "in_flight", in_flight, means_in_flight);
+        let beliefs = &fold.beliefs_over_time;
+        let ejected = means(&beliefs.out, &beliefs.known);
+        self.push(variant, "service", name, "ejected_ratio", &beliefs.out, ejected);
+        let panic = means(&beliefs.panic, &beliefs.callers);
+        self.push(variant, "service", name, "panic_ratio", &beliefs.panic, panic);
     }
 
     fn push(&mut self, variant: &str, scope: &str, name: &str, metric: &str, grid: &Series, values: Vec<Option<f64>>) {
@@ -159,6 +172,14 @@ impl Curves {
 fn rates(series: &Series, replications: f64) -> Vec<Option<f64>> {
     let rate = |(bucket, &sum): (usize, &u64)| Some(sum as f64 / series.width(bucket).as_secs_f64() / replications);
     series.sums().iter().enumerate().map(rate).collect()
+}
+
+/// One over the other; `None` where there was nothing.
+fn means(part: &Series, all: &Series) -> Vec<Option<f64>> {
+    let pairs = part.sums().iter().zip(all.sums());
+    pairs
+        .map(|(&part, &all)| (all > 0).then(|| part as f64 / all as f64))
+        .collect()
 }
 
 /// The share that did not fail; `None` where there was nothing.

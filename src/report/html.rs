@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use crate::report::chart::{Chart, THEME, escape};
+use crate::report::failures::{faults, windows};
 use crate::report::summary::{ClientSummary, EndpointSummary, ServiceSummary, Summary, Value, VariantSummary};
 use crate::report::{Named, answer, format};
 
@@ -28,6 +29,7 @@ pub fn page(summary: &Summary, charts: &[Chart]) -> Vec<u8> {
     pictures(&mut out, charts);
     comparisons(&mut out, summary);
     faults(&mut out, summary);
+    windows(&mut out, summary);
     let mut endpoint_rows = ENDPOINT_ROWS_MAX;
     out.push_str("<section id=\"services\"><h2>Services, edges, endpoints</h2>");
     for (index, variant) in summary.variants.iter().enumerate() {
@@ -75,7 +77,7 @@ fn opening(out: &mut String, summary: &Summary) {
 }
 
 /// A table that may be wider than the screen and then scrolls, by keyboard too.
-fn table(out: &mut String, name: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+pub(super) fn table(out: &mut String, name: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let name = escape(name);
     let _ = write!(
         out,
@@ -123,6 +125,7 @@ fn ranking(out: &mut String, summary: &Summary) {
             "p99",
             "p99.9",
             "attempts/request",
+            "error budget burnt",
             "failures",
         ];
         let _ = write!(out, "<h3>Client {}</h3>", escape(client));
@@ -146,10 +149,11 @@ fn words_of_intervals(summary: &Summary) -> String {
     }
 }
 
-fn client_row(name: String, client: &ClientSummary) -> Vec<String> {
+pub(super) fn client_row(name: String, client: &ClientSummary) -> Vec<String> {
     let mut row = vec![name, count(&client.requests_total), format::share(&client.availability_ratio)];
     row.extend(latencies(&client.latency_seconds));
     row.push(format::figure(&client.attempts_per_request_ratio));
+    row.push(format!("{}×", format::figure(&client.error_budget_burn_ratio)));
     row.push(causes(&client.failures_total));
     row
 }
@@ -243,26 +247,6 @@ fn comparisons(out: &mut String, summary: &Summary) {
     out.push_str("</section>");
 }
 
-fn faults(out: &mut String, summary: &Summary) {
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for fault in summary.variants.iter().flat_map(|variant| &variant.faults) {
-        let row = vec![
-            fault.label.clone(),
-            format::seconds_short(fault.at_seconds),
-            format::seconds_short(fault.until_seconds),
-        ];
-        if !rows.contains(&row) {
-            rows.push(row);
-        }
-    }
-    if rows.is_empty() {
-        return;
-    }
-    out.push_str("<section id=\"faults\"><h2>Faults</h2>");
-    table(out, "Faults", &["fault", "from", "to"], rows.into_iter());
-    out.push_str("</section>");
-}
-
 fn details_of_variant(out: &mut String, variant: &VariantSummary, open: bool, endpoint_rows: &mut usize) {
     let open = if open { " open" } else { "" };
     let _ = write!(out, "<details{open}><summary>{}</summary>", escape(&variant.name));
@@ -278,6 +262,11 @@ fn details_of_variant(out: &mut String, variant: &VariantSummary, open: bool, en
         "in flight",
         "utilization",
         "busiest endpoint",
+        "per client request",
+        "wasted work",
+        "ejections",
+        "ejected",
+        "in panic",
         "failures",
     ];
     let rows = variant.services.iter().map(|(name, service)| service_row(name, service));
@@ -327,6 +316,11 @@ fn service_row(name: &str, service: &ServiceSummary) -> Vec<String> {
             .load_max_ratio
             .value
             .map_or_else(|| "n/a".to_string(), |most| format!("{}× the mean", format::digits(most, 3))),
+        format::figure(&service.requests_per_root_request_ratio),
+        format::share(&service.wasted_work_ratio),
+        count(&service.ejections_total),
+        format::share(&service.ejected_ratio),
+        format::share(&service.panic_ratio),
         causes(&service.failures_total),
     ]
 }

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod chart;
 pub mod csv;
 pub mod curves;
+mod failures;
 mod format;
 pub mod html;
 pub mod json;

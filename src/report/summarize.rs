@@ -2,18 +2,20 @@
 
 use crate::experiment::compare::{self, Comparison, Metric, Subject, Verdict};
 use crate::experiment::fold::{
-    ClientFold, EdgeFold, EndpointFold, LatencyFold, QUANTILE_NAMES, QUANTILES, ServiceFold, VariantResult,
+    ClientFold, EdgeFold, EndpointFold, LatencyFold, QUANTILE_NAMES, QUANTILES, ServiceFold, VariantResult, WindowFold,
 };
-use crate::experiment::{Failures, Names, Outcome, Scenario, Variant, Warning};
+use crate::experiment::incidents::IncidentFold;
+use crate::experiment::{ANSWERERS, Failures, Names, Outcome, Scenario, Variant, Warning};
 use crate::measure::confidence::{self, LEVEL};
 use crate::report::summary::{
     ClientSummary, ComparisonSummary, Confidence, ENDPOINTS_LISTED_MAX, EdgeSummary, EndpointSummary, Engine, FaultSummary,
-    SCHEMA, ServiceSummary, SourceText, Summary, Value, VariantSummary,
+    IncidentSummary, SCHEMA, ServiceSummary, SourceText, Summary, Value, VariantSummary, WindowSummary,
 };
 use crate::report::{Named, answer};
 
 const NO_REQUESTS: &str = "no requests";
 const NO_SUCCESS: &str = "no values";
+const NOBODY_WATCHES: &str = "no caller watches its endpoints";
 const UNLIMITED: &str = "concurrency is unlimited";
 
 /// The summary of an outcome.
@@ -104,28 +106,121 @@ fn of_variant(variant: &Variant, result: &VariantResult) -> VariantSummary {
         warmup_seconds: result.warmup.as_secs_f64(),
         measured_seconds: seconds,
         faults: faults.collect(),
-        clients: named(&names.clients, &result.clients, |client| of_client(client, seconds)),
+        clients: named(&names.clients, &result.clients, |client| {
+            of_client(client, &vec![seconds; client.requests.len()])
+        }),
         services: result.services.iter().enumerate().map(service).collect(),
         edges: named(&names.edges, &result.edges, of_edge),
+        incidents: incidents(variant, result),
+        windows: windows(variant, result),
     }
+}
+
+fn windows(variant: &Variant, result: &VariantResult) -> Named<WindowSummary> {
+    let pairs = variant.windows.iter().zip(&result.windows);
+    let of_window = |fold: &WindowFold| WindowSummary {
+        measured_seconds: mean(&fold.measured_seconds),
+        clients: named(&variant.names.clients, &fold.clients, |client| {
+            of_client(client, &fold.measured_seconds)
+        }),
+    };
+    pairs.map(|(window, fold)| (window.to_string(), of_window(fold))).collect()
+}
+
+/// The faults that occurred, by name; several of one name are told apart by when they begin.
+fn incidents(variant: &Variant, result: &VariantResult) -> Vec<IncidentSummary> {
+    let faults = &variant.faults;
+    let occurred = result
+        .incidents
+        .iter()
+        .enumerate()
+        .filter_map(|(index, fold)| Some((index, fold, fold.span?)));
+    let of_incident = |(index, fold, (from, to)): (usize, &IncidentFold, (f64, f64))| {
+        let label = faults.get(index).map_or("", |fault| fault.label.as_str());
+        let is_alone = faults.iter().filter(|fault| fault.label == label).count() < 2;
+        IncidentSummary {
+            name: if is_alone {
+                label.to_string()
+            } else {
+                format!("{label} at {from}s")
+            },
+            from_seconds: from,
+            to_seconds: to,
+            occurrences: mean(&fold.occurrences).within(0.0, f64::INFINITY),
+            time_to_detect_seconds: reached(&fold.detect, "nobody who watches endpoints had to do with it"),
+            detected_ratio: Value::of(
+                confidence::proportion(&fold.detected, LEVEL),
+                "nobody who watches endpoints had to do with it",
+            ),
+            time_to_eject_seconds: reached(&fold.eject, "nobody who watches endpoints had to do with it"),
+            time_to_shift_seconds: reached(&fold.shift, "it struck no endpoint"),
+            time_to_recover_seconds: reached(
+                &fold.recover,
+                "it lasted to the end, or there were no requests before it to compare with",
+            ),
+            requests_lost: mean(&fold.lost),
+        }
+    };
+    occurred.map(of_incident).collect()
+}
+
+/// The mean over the replications in which it came to that; how many these are is said where it was not in all.
+fn reached(times: &[Option<f64>], nothing: &str) -> Value {
+    let told: Vec<f64> = times.iter().flatten().copied().collect();
+    let finite: Vec<f64> = told.iter().copied().filter(|time| time.is_finite()).collect();
+    if told.is_empty() {
+        return Value::missing(nothing);
+    }
+    let value = mean(&finite).within(0.0, f64::INFINITY);
+    let reason = (finite.len() < told.len()).then(|| format!("reached in {} of {} replications", finite.len(), told.len()));
+    Value { reason, ..value }
 }
 
 fn named<F, T>(names: &[String], folds: &[F], of: impl Fn(&F) -> T) -> Named<T> {
     names.iter().zip(folds).map(|(name, fold)| (name.clone(), of(fold))).collect()
 }
 
-fn of_client(fold: &ClientFold, window: f64) -> ClientSummary {
+/// `window`: the seconds measured of each replication.
+fn of_client(fold: &ClientFold, window: &[f64]) -> ClientSummary {
     let succeeded = difference(&fold.requests, &fold.failed);
     ClientSummary {
         requests_total: Value::exact(total(&fold.requests)),
         attempts_total: Value::exact(total(&fold.attempts)),
-        requests_per_second: mean(&divided(&fold.requests, window)),
-        goodput_per_second: mean(&divided(&succeeded, window)),
+        requests_per_second: rate(&fold.requests, window),
+        goodput_per_second: rate(&succeeded, window),
         availability_ratio: share(&succeeded, &fold.requests),
         attempts_per_request_ratio: ratio(&fold.attempts, &fold.requests),
         failures_total: causes(&fold.failures),
+        failures_by_answerer_total: answerers(&fold.failures),
+        availability_objective_ratio: Value::exact(fold.objective),
+        error_budget_burn_ratio: burn(fold),
         latency_seconds: latency(&fold.latency),
         failed_latency_seconds: latency(&fold.failed_latency),
+    }
+}
+
+/// Failures by who ended the request.
+fn answerers(failures: &Failures) -> Named<u64> {
+    let counts = ANSWERERS.into_iter().zip(failures.by_answerer());
+    let occurred = counts.filter(|&(_, count)| count > 0);
+    occurred.map(|(name, count)| (name.to_string(), count)).collect()
+}
+
+/// The share of failures over the share allowed.
+fn burn(fold: &ClientFold) -> Value {
+    let budget = 1.0 - fold.objective;
+    match confidence::proportion(&pairs(&fold.failed, &fold.requests), LEVEL) {
+        Some(share) => Value::divided(&share, budget),
+        None => Value::missing(NO_REQUESTS),
+    }
+}
+
+/// Per second: a mean over replications of equal length, else the ratio of the totals.
+fn rate(counts: &[f64], seconds: &[f64]) -> Value {
+    let is_even = seconds.windows(2).all(|pair| pair[0] == pair[1]);
+    match seconds.first() {
+        Some(&first) if is_even && first > 0.0 => mean(&divided(counts, first)),
+        _ => Value::of(confidence::ratio(&pairs(counts, seconds), LEVEL), "nothing was measured"),
     }
 }
 
@@ -160,6 +255,15 @@ fn of_service(fold: &ServiceFold, attempts: f64, names: &Names, result: &Variant
             Some(capacity) => mean(&divided(&fold.busy, capacity)).within(0.0, f64::INFINITY),
             None => Value::missing(UNLIMITED),
         },
+        requests_per_root_request_ratio: ratio(&fold.arrived, &root_requests(result)),
+        wasted_work_ratio: match fold.work.iter().any(|&(work, _)| work > 0.0) {
+            true => part(fold.work.iter().map(|&(work, wasted)| (wasted, work)), ""),
+            false => Value::missing("no work was done"),
+        },
+        ejections_total: Value::exact(total(&fold.ejections)),
+        ejections_spared_total: Value::exact(total(&fold.ejections_spared)),
+        ejected_ratio: part(fold.ejected.iter().copied(), NOBODY_WATCHES),
+        panic_ratio: part(fold.panic.iter().copied(), NOBODY_WATCHES),
         load_max_ratio: imbalance(endpoints),
         connections_total: mean(&fold.connections).within(0.0, f64::INFINITY),
         endpoints_total: count as u64,
@@ -184,6 +288,23 @@ fn of_endpoint(fold: &EndpointFold, capacity: Option<f64>) -> EndpointSummary {
         busy_slots: Value::of(busy, "nothing was measured").within(0.0, f64::INFINITY),
         utilization_ratio: utilization,
     }
+}
+
+/// Requests of all clients, by replication.
+fn root_requests(result: &VariantResult) -> Vec<f64> {
+    let mut sums = vec![0.0; result.replications as usize];
+    for client in &result.clients {
+        sums.iter_mut()
+            .zip(&client.requests)
+            .for_each(|(sum, requests)| *sum += requests);
+    }
+    sums
+}
+
+/// A part of a whole that is no count, so that no trials stand behind it.
+fn part(pairs: impl Iterator<Item = (f64, f64)>, nothing: &str) -> Value {
+    let pairs: Vec<(f64, f64)> = pairs.collect();
+    Value::of(confidence::ratio(&pairs, LEVEL), nothing).within(0.0, 1.0)
 }
 
 /// The most requests of one endpoint over the mean.

@@ -96,6 +96,48 @@ pub struct VariantSummary {
     pub services: Named<ServiceSummary>,
     /// Who called whom.
     pub edges: Named<EdgeSummary>,
+    /// How the faults went, in their order.
+    #[serde(default)]
+    pub incidents: Vec<IncidentSummary>,
+    /// What clients went through in the windows of time that expectations look at: `during crash`.
+    #[serde(default)]
+    pub windows: Named<WindowSummary>,
+}
+
+/// How a fault went. Where it comes several times in a replication, times are means over these, and requests lost their sum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncidentSummary {
+    /// What it is called.
+    pub name: String,
+    /// When it began; the first time in any replication.
+    pub from_seconds: f64,
+    /// When it ended; the last time in any replication.
+    pub to_seconds: f64,
+    /// How often it came in a replication.
+    pub occurrences: Value,
+    /// From its begin until a caller took an endpoint struck out of balancing, while it lasted: mean over the callers that did.
+    pub time_to_detect_seconds: Value,
+    /// The share that did of the callers that watch endpoints and had to do with the services struck.
+    pub detected_ratio: Value,
+    /// From its begin until all callers that sent to endpoints struck had all of these out at once.
+    pub time_to_eject_seconds: Value,
+    /// From its begin to the last attempt sent to an endpoint struck before these got less than 1 % of the next 500 attempts.
+    pub time_to_shift_seconds: Value,
+    /// From its end to the first of three buckets of time in a row in which every client's availability is at most one point below, and
+    /// the 90th percentile of its latency at most 1.25 times, what it was before the fault.
+    pub time_to_recover_seconds: Value,
+    /// Failed requests that were meant to be sent while it lasted or that it met in flight, less what would have failed by the share of
+    /// failures before it: mean over replications.
+    pub requests_lost: Value,
+}
+
+/// One window of time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowSummary {
+    /// What was measured of it in a replication.
+    pub measured_seconds: Value,
+    /// The clients.
+    pub clients: Named<ClientSummary>,
 }
 
 /// A fault.
@@ -126,6 +168,15 @@ pub struct ClientSummary {
     pub attempts_per_request_ratio: Value,
     /// Failures by cause.
     pub failures_total: Named<u64>,
+    /// Failures by who or what ended the request: `endpoint`, `proxy_overflow`, `no_healthy_upstream`, `timeout`, `reset`…
+    #[serde(default)]
+    pub failures_by_answerer_total: Named<u64>,
+    /// The share of requests that is to succeed.
+    #[serde(default)]
+    pub availability_objective_ratio: Value,
+    /// Failures over those that the objective allows.
+    #[serde(default)]
+    pub error_budget_burn_ratio: Value,
     /// From the intended start to the end of the answer, of successes.
     pub latency_seconds: Named<Value>,
     /// The same of failures.
@@ -172,6 +223,24 @@ pub struct ServiceSummary {
     pub busy_slots: Value,
     /// Busy slots over all slots.
     pub utilization_ratio: Value,
+    /// Arrivals by request of any client: how much retries on all hops before multiply what clients want.
+    #[serde(default)]
+    pub requests_per_root_request_ratio: Value,
+    /// The share of its work that was for attempts whose answer nobody waited for.
+    #[serde(default)]
+    pub wasted_work_ratio: Value,
+    /// How often callers took an endpoint out of balancing.
+    #[serde(default)]
+    pub ejections_total: Value,
+    /// How often they would have but for a limit.
+    #[serde(default)]
+    pub ejections_spared_total: Value,
+    /// The share of the endpoints they know that callers kept out of balancing: mean over callers and time.
+    #[serde(default)]
+    pub ejected_ratio: Value,
+    /// The share of time in which callers used endpoints whatever their health, because too few were well: mean over callers.
+    #[serde(default)]
+    pub panic_ratio: Value,
     /// The busiest endpoint's requests over the mean of all endpoints.
     pub load_max_ratio: Value,
     /// Pairs of a caller and an endpoint that had to do with each other: what a mesh has to keep open, mean over replications.

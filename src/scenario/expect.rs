@@ -2,11 +2,22 @@
 //!
 //! `p99(peak_ewma) < 0.9 * p99(round_robin)`: metrics of variants, numbers with units, `+ - * /`, parentheses, and one of `< <= > >=`.
 //! A metric's first argument is a variant; it may be left out where there is but one. Its second is a client, a service or an edge
-//! (the only client if absent), with `client`, `service` or `edge` before the name where one name means several.
+//! (the only client if absent), with `client`, `service` or `edge` before the name where one name means several. `failures` takes a
+//! cause, too.
+//!
+//! Behind a metric may stand when: `during crash`, `before outage`, `after recovery`, `between 60s and 90s`. At the end of a line it
+//! stands for all metrics of the line that say nothing else.
+
+mod metric;
+mod window;
 
 use std::fmt;
 
+pub use metric::{Metric, QUANTILE_NAMES, ScopeKind, metric_names};
+pub use window::Window;
+
 use crate::scenario::Names;
+use crate::time::Time;
 
 /// One line of `expect:`.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,10 +76,23 @@ pub enum Operator {
 pub struct MetricOf {
     /// Which.
     pub metric: Metric,
+    /// What stands in its parentheses, in order.
+    pub arguments: Vec<String>,
+    /// When; the whole measured run if absent.
+    pub window: Option<Window>,
+}
+
+/// What the arguments of a metric mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meaning {
     /// Of which variant; the only one if absent.
     pub variant: Option<String>,
     /// Of what in it; the only client if absent.
     pub scope: Option<Scope>,
+    /// Failures of this cause only.
+    pub cause: Option<String>,
+    /// When; the whole measured run if absent.
+    pub window: Option<Window>,
 }
 
 /// Of what a metric is.
@@ -80,108 +104,36 @@ pub struct Scope {
     pub name: String,
 }
 
-/// A kind of thing that has metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScopeKind {
-    /// A client: its requests.
-    Client,
-    /// A service: the attempts at its endpoints.
-    Service,
-    /// An edge: the calls from one owner to an operation.
-    Edge,
-}
-
-/// What is measured in every replication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
-    /// The share of requests, calls or attempts that succeeded.
-    Availability,
-    /// The mean latency of successes, in seconds.
-    Mean,
-    /// A quantile of the latency of successes, in seconds: an index into [`QUANTILE_NAMES`].
-    Quantile(usize),
-    /// How many requests, calls or attempts.
-    Requests,
-    /// Attempts by request or call.
-    AttemptsPerRequest,
-    /// The share of a service's slots that is busy.
-    Utilization,
-    /// The mean number of requests at a service.
-    InFlight,
-    /// The mean wait before service, in seconds.
-    QueueWait,
-    /// The share of attempts that waited.
-    Waited,
-    /// Attempts at the busiest endpoint of a service by those at an average one.
-    LoadMax,
-    /// Pairs of a caller and an endpoint of a service that had to do with each other.
-    Connections,
-}
-
-/// The quantiles there are.
-pub const QUANTILE_NAMES: [&str; 7] = ["p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99"];
-
-const NAMES: [(&str, Metric); 10] = [
-    ("availability", Metric::Availability),
-    ("mean", Metric::Mean),
-    ("requests", Metric::Requests),
-    ("attempts_per_request", Metric::AttemptsPerRequest),
-    ("utilization", Metric::Utilization),
-    ("in_flight", Metric::InFlight),
-    ("queue_wait", Metric::QueueWait),
-    ("waited", Metric::Waited),
-    ("load_max", Metric::LoadMax),
-    ("connections", Metric::Connections),
-];
-
-/// The names of all metrics.
-pub fn metric_names() -> impl Iterator<Item = &'static str> {
-    QUANTILE_NAMES.into_iter().chain(NAMES.iter().map(|(name, _)| *name))
-}
-
-impl Metric {
-    /// The metric of a name.
-    pub fn from_name(name: &str) -> Option<Metric> {
-        let quantile = QUANTILE_NAMES.iter().position(|other| *other == name).map(Metric::Quantile);
-        quantile.or_else(|| NAMES.iter().find(|(other, _)| *other == name).map(|(_, metric)| *metric))
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Metric::Quantile(index) => QUANTILE_NAMES[index],
-            other => {
-                NAMES
-                    .iter()
-                    .find(|(_, metric)| *metric == other)
-                    .expect("every metric has a name")
-                    .0
+impl MetricOf {
+    /// What its arguments mean where the variants have these names: first a variant, then a client, service or edge (or, where the
+    /// metric is of a fault, a fault), and a cause of failures; each of them may be left out.
+    ///
+    /// # Errors
+    /// That there is an argument too many, for the user.
+    pub fn meaning(&self, variants: &[&str]) -> Result<Meaning, String> {
+        let mut meaning = Meaning {
+            window: self.window.clone(),
+            ..Meaning::default()
+        };
+        for argument in &self.arguments {
+            let is_first = meaning
+                == Meaning {
+                    window: self.window.clone(),
+                    ..Meaning::default()
+                };
+            if is_first && variants.contains(&argument.as_str()) {
+                meaning.variant = Some(argument.clone());
+            } else if meaning.cause.is_none() && self.metric.takes_cause() && metric::is_cause(argument) {
+                meaning.cause = Some(argument.clone());
+            } else if self.metric.is_of_faults() && meaning.window.is_none() {
+                meaning.window = Some(Window::During(argument.clone()));
+            } else if meaning.scope.is_none() && !self.metric.is_of_faults() {
+                meaning.scope = Some(Scope::parse(argument));
+            } else {
+                return Err(format!("`{}` has an argument too many: `{argument}`", self.metric.name()));
             }
         }
-    }
-
-    /// Whether things of a kind have it.
-    pub fn is_of(self, kind: ScopeKind) -> bool {
-        match self {
-            Metric::Availability | Metric::Mean | Metric::Quantile(_) | Metric::Requests => true,
-            Metric::AttemptsPerRequest => kind != ScopeKind::Service,
-            Metric::Utilization
-            | Metric::InFlight
-            | Metric::QueueWait
-            | Metric::Waited
-            | Metric::LoadMax
-            | Metric::Connections => kind == ScopeKind::Service,
-        }
-    }
-}
-
-impl fmt::Display for ScopeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ScopeKind::Client => "a client",
-            ScopeKind::Service => "a service",
-            ScopeKind::Edge => "an edge",
-        })
+        Ok(meaning)
     }
 }
 
@@ -201,7 +153,8 @@ impl Expectation {
     ///
     /// # Errors
     /// What is wrong with it, for the user.
-    pub fn parse(text: &str) -> Result<Expectation, String> {
+    pub fn parse(whole: &str) -> Result<Expectation, String> {
+        let (text, window) = last_window(whole);
         let mut parser = Parser { text, at: 0, depth: 0 };
         let left = parser.sum()?;
         let relation = parser.relation()?;
@@ -211,12 +164,16 @@ impl Expectation {
             "" => {}
             rest => return Err(format!("nothing is expected after the comparison, and here is `{rest}`")),
         }
-        let expectation = Expectation {
-            text: text.trim().to_string(),
+        let mut expectation = Expectation {
+            text: whole.trim().to_string(),
             left,
             relation,
             right,
         };
+        if let Some(window) = window {
+            expectation.left.fill_window(&window);
+            expectation.right.fill_window(&window);
+        }
         if expectation.metrics().next().is_none() {
             return Err("it compares numbers, and no metric such as `p99(VARIANT)`".to_string());
         }
@@ -237,6 +194,41 @@ impl Expectation {
         }
         found.into_iter()
     }
+}
+
+impl Expr {
+    /// Gives every metric that does not say when this window.
+    fn fill_window(&mut self, window: &Window) {
+        match self {
+            Expr::Number(_) => {}
+            Expr::Metric(metric) => {
+                metric.window.get_or_insert_with(|| window.clone());
+            }
+            Expr::Negative(inner) => inner.fill_window(window),
+            Expr::Binary(_, left, right) => {
+                left.fill_window(window);
+                right.fill_window(window);
+            }
+        }
+    }
+}
+
+/// A line without the window at its end, and that window.
+fn last_window(text: &str) -> (&str, Option<Window>) {
+    for word in window::WORDS {
+        let Some(at) = text.rfind(&format!(" {word} ")) else {
+            continue;
+        };
+        let is_outside = text[..at].matches('(').count() == text[..at].matches(')').count();
+        let mut parser = Parser { text, at, depth: 0 };
+        if is_outside
+            && let Ok(Some(window)) = parser.window()
+            && parser.rest().trim().is_empty()
+        {
+            return (&text[..at], Some(window));
+        }
+    }
+    (text, None)
 }
 
 /// What a scope means where things have these names; without a scope it is the only client.
@@ -408,20 +400,75 @@ impl<'a> Parser<'a> {
                 arguments.extend(inside.split(',').map(str::trim));
             }
         }
-        let (variant, scope) = match arguments[..] {
-            [] => (None, None),
-            [variant] => (Some(variant), None),
-            [variant, scope] => (Some(variant), Some(scope)),
-            _ => return Err(format!("`{name}` takes a variant and a client, service or edge at most")),
-        };
-        if variant == Some("") || scope == Some("") {
+        if arguments.contains(&"") {
             return Err(format!("a name is missing in the arguments of `{name}`"));
+        }
+        if arguments.len() > 3 {
+            return Err(format!("`{name}` takes a variant and a client, service or edge at most"));
         }
         Ok(Expr::Metric(MetricOf {
             metric,
-            variant: variant.map(str::to_string),
-            scope: scope.map(Scope::parse),
+            arguments: arguments.into_iter().map(str::to_string).collect(),
+            window: self.window()?,
         }))
+    }
+
+    /// When, if that comes next.
+    fn window(&mut self) -> Result<Option<Window>, String> {
+        let start = self.at;
+        let word = self.word();
+        if !window::WORDS.contains(&word) {
+            self.at = start;
+            return Ok(None);
+        }
+        if word == "between" {
+            let from = self.moment()?;
+            if self.word() != "and" {
+                return Err("`between` needs two times, as in `between 60s and 90s`".to_string());
+            }
+            return Ok(Some(Window::Between(from, self.moment()?)));
+        }
+        self.space();
+        if word != "during" && self.rest().starts_with(|c: char| c.is_ascii_digit()) {
+            let at = self.moment()?;
+            return Ok(Some(match word {
+                "before" => Window::Between(Time::ZERO, at),
+                _ => Window::Between(at, Time::MAX),
+            }));
+        }
+        let name = self.fault_name().ok_or_else(|| self.wanted("the name of a fault"))?;
+        Ok(Some(match word {
+            "during" => Window::During(name),
+            "before" => Window::Before(name),
+            _ => Window::After(name),
+        }))
+    }
+
+    fn moment(&mut self) -> Result<Time, String> {
+        self.space();
+        match self.rest().starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+            false => Err(self.wanted("a time such as `60s`")),
+            true => match self.number()? {
+                Expr::Number(seconds) if seconds < 1e9 => Ok(Time((seconds * 1e9).round() as u64)),
+                _ => Err("a time is beyond all runs".to_string()),
+            },
+        }
+    }
+
+    /// A name, or anything in quotes.
+    fn fault_name(&mut self) -> Option<String> {
+        self.space();
+        let rest = self.rest();
+        if let Some(quote) = rest.chars().next().filter(|c| *c == '\'' || *c == '"') {
+            let end = rest[1..].find(quote)?;
+            self.at += end + 2;
+            return Some(rest[1..=end].to_string());
+        }
+        let end = rest
+            .find(|c: char| !c.is_alphanumeric() && !"_-./".contains(c))
+            .unwrap_or(rest.len());
+        self.at += end;
+        (end > 0).then(|| rest[..end].to_string())
     }
 
     /// Letters, digits, `_` and `.`.
@@ -461,8 +508,8 @@ mod tests {
     fn metric(metric: Metric, variant: &str) -> Box<Expr> {
         Box::new(Expr::Metric(MetricOf {
             metric,
-            variant: Some(variant.to_string()),
-            scope: None,
+            arguments: vec![variant.to_string()],
+            window: None,
         }))
     }
 
@@ -481,11 +528,62 @@ mod tests {
         let read = Expectation::parse("p99.9 - p50() <= 1.5ms").expect("it is right");
         assert_eq!(read.metrics().count(), 2);
         let read = Expectation::parse("utilization(a, service api) > 50%").expect("it is right");
-        let scope = read.metrics().next().and_then(|metric| metric.scope.as_ref());
+        let meaning = read.metrics().next().expect("a metric").meaning(&["a"]).expect("it is right");
+        let scope = meaning.scope.expect("it has one");
+        assert_eq!((scope.kind, &*scope.name), (Some(ScopeKind::Service), "api"));
+    }
+
+    fn windows(text: &str) -> Vec<Option<Window>> {
+        let read = Expectation::parse(text).unwrap_or_else(|problem| panic!("{text}: {problem}"));
+        assert_eq!(read.text, text);
+        read.metrics().map(|metric| metric.window.clone()).collect()
+    }
+
+    #[test]
+    fn windows_are_read() {
+        let during = |name: &str| Some(Window::During(name.to_string()));
         assert_eq!(
-            scope.map(|scope| (scope.kind, &*scope.name)),
-            Some((Some(ScopeKind::Service), "api"))
+            windows("attempts_per_request(checkout) < 1.3 during outage"),
+            [during("outage")]
         );
+        let between = |from: u64, to: u64| Some(Window::Between(Time(from * 1_000_000_000), Time(to * 1_000_000_000)));
+        assert_eq!(windows("p99(a) < 250ms between 60s and 1.5m"), [between(60, 90)]);
+        assert_eq!(
+            windows("availability(a) during crash > 0.9 * availability(a) before 10s"),
+            [during("crash"), between(0, 10)]
+        );
+        // At the end of a line it is for all; in parentheses for one.
+        assert_eq!(
+            windows("p99(a) < 2 * p99(b) during crash"),
+            [during("crash"), during("crash")]
+        );
+        assert_eq!(windows("p99(a) < 2 * (p99(b) during crash)"), [None, during("crash")]);
+        assert_eq!(windows("p99(a) < 1s during 'crash zone b'"), [during("crash zone b")]);
+        assert_eq!(
+            windows("mean(a) < 1s after recovery"),
+            [Some(Window::After("recovery".to_string()))]
+        );
+    }
+
+    #[test]
+    fn arguments_find_their_meaning() {
+        let meaning = |text: &str, variants: &[&str]| {
+            let read = Expectation::parse(text).expect("it is right");
+            read.metrics().next().expect("a metric").meaning(variants)
+        };
+        let found = meaning("failures(a, web, timeout) < 5", &["a", "b"]).expect("it is right");
+        assert_eq!(
+            (found.variant.as_deref(), found.cause.as_deref()),
+            (Some("a"), Some("timeout"))
+        );
+        assert_eq!(found.scope.map(|scope| scope.name).as_deref(), Some("web"));
+        let found = meaning("failures(503) < 5", &["default"]).expect("it is right");
+        assert_eq!((found.variant, found.cause.as_deref()), (None, Some("503")));
+        let found = meaning("attempts_per_request(checkout) < 1.3", &["default"]).expect("it is right");
+        assert_eq!(found.scope.map(|scope| scope.name).as_deref(), Some("checkout"));
+        let found = meaning("time_to_recover(a, crash) < 20s", &["a", "b"]).expect("it is right");
+        assert_eq!(found.window, Some(Window::During("crash".to_string())));
+        assert!(meaning("p99(a, b, c) < 1s", &["a"]).expect_err("too many").contains("`c`"));
     }
 
     #[test]
@@ -499,7 +597,10 @@ mod tests {
             ("p99(a < 1s", "`)` is expected"),
             ("p99(a) < 1 parsec", "nothing is expected after"),
             ("p99(a) < 1parsec", "`parsec` is no unit"),
-            ("p99(a, b, c) < 1s", "at most"),
+            ("p99(a, b, c, d) < 1s", "at most"),
+            ("p99(a) during < 1s", "the name of a fault"),
+            ("p99(a) < 1s between 5s", "nothing is expected after"),
+            ("p99(a) between 5s or 9s < 1s", "needs two times"),
             ("p99(,b) < 1s", "a name is missing"),
         ];
         for (text, part) in wrong {

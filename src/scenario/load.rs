@@ -9,7 +9,7 @@ use super::compile::{self, Compiled, Shared};
 use super::decode::{self, Field, Keys};
 use super::diagnostic::Diagnostics;
 use super::estimate;
-use super::expect::{self, Expectation, MetricOf};
+use super::expect::{self, Expectation, Meaning, Metric, MetricOf, Window};
 use super::files::Files;
 use super::names::Index;
 use super::parse;
@@ -17,7 +17,8 @@ use super::patch::{self, Set};
 use super::schema::{Document, FUTURE_KEYS, REQUIRED_KEYS};
 use super::source::{Source, Span};
 use super::tree::{self, Entry, Node, Resolved, Scalar, Value};
-use super::{Estimate, Overrides, Scenario, Variant, check};
+use super::{Estimate, FaultLabel, Overrides, Scenario, Variant, check};
+use crate::model::Plan;
 
 const KEYS: Keys<'static> = Keys {
     future: FUTURE_KEYS,
@@ -251,13 +252,15 @@ impl Loader<'_> {
         if self.diagnostics.has_errors() || !self.is_affordable(document, &index) {
             return;
         }
-        let Compiled { plan, names, faults } = compile::compile(document, &index, &mut self.shared, self.diagnostics);
+        let Compiled { mut plan, names, faults } = compile::compile(document, &index, &mut self.shared, self.diagnostics);
         self.common.get_or_insert_with(|| common(document));
+        let windows = windows(document, &faults, &mut plan);
         self.variants.push(Variant {
             name: patch.name.clone(),
             plan: Arc::new(plan),
             names,
             faults,
+            windows,
         });
     }
 
@@ -291,25 +294,27 @@ impl Loader<'_> {
 
     fn check_metric(&mut self, of: &MetricOf, span: Span, all_variants: &[String]) {
         let known: Vec<&str> = all_variants.iter().map(String::as_str).collect();
-        let variant = match &of.variant {
-            None if known.len() == 1 => known[0],
-            None => {
-                let problem = format!("there are several variants, so `{}` must name one", of.metric.name());
+        let name = of.metric.name();
+        let meaning = match of.meaning(&known) {
+            Ok(meaning) => meaning,
+            Err(problem) => return self.diagnostics.wrong_expectation(span, &problem),
+        };
+        let variant = match (&meaning.variant, of.arguments.first()) {
+            (Some(variant), _) => variant,
+            (None, _) if known.len() == 1 => known[0],
+            (None, Some(first)) if meaning.cause.as_ref() != Some(first) => {
+                return self.diagnostics.unknown_variant(span, first, &known);
+            }
+            (None, _) => {
+                let problem = format!("there are several variants, so `{name}` must name one");
                 return self.diagnostics.wrong_expectation(span, &problem);
             }
-            Some(name) if known.contains(&name.as_str()) => name,
-            Some(name) => return self.diagnostics.unknown_variant(span, name, &known),
         };
         let Some(variant) = self.variants.iter().find(|other| other.name == *variant) else {
             return;
         };
-        match expect::find(&variant.names, of.scope.as_ref()) {
-            Ok((kind, _)) if of.metric.is_of(kind) => {}
-            Ok((kind, _)) => {
-                let problem = format!("{kind} has no `{}`", of.metric.name());
-                self.diagnostics.wrong_expectation(span, &problem);
-            }
-            Err(problem) => self.diagnostics.wrong_expectation(span, &problem),
+        if let Err(problem) = check_meaning(of.metric, &meaning, variant) {
+            self.diagnostics.wrong_expectation(span, &problem);
         }
     }
 
@@ -330,6 +335,46 @@ impl Loader<'_> {
             estimate: self.estimate,
         })
     }
+}
+
+/// Whether a variant has what an expectation is about.
+fn check_meaning(metric: Metric, meaning: &Meaning, variant: &Variant) -> Result<(), String> {
+    if metric.is_of_faults() {
+        return match &meaning.window {
+            None if variant.faults.is_empty() => Err(format!("`{}` is measured of faults, and there are none", metric.name())),
+            None => Ok(()),
+            Some(window) => window.faults(&variant.faults).map(|_| ()),
+        };
+    }
+    let (kind, _) = expect::find(&variant.names, meaning.scope.as_ref())?;
+    if !metric.is_of(kind) {
+        return Err(format!("{kind} has no `{}`", metric.name()));
+    }
+    match &meaning.window {
+        None => Ok(()),
+        Some(_) if !metric.has_windows() => Err(format!("`{}` is known of the whole run only", metric.name())),
+        Some(window) => window.plan(&variant.faults, variant.plan.duration).map(|_| ()),
+    }
+}
+
+/// Puts the windows that expectations look at into the plan. Those that are wrong are reported when the expectations are checked.
+fn windows(document: &Document, faults: &[FaultLabel], plan: &mut Plan) -> Vec<Window> {
+    let mut windows: Vec<Window> = Vec::new();
+    for field in document.expect.iter().flat_map(|field| field.checked()) {
+        let Ok(expectation) = Expectation::parse(field.checked()) else {
+            continue;
+        };
+        for metric in expectation.metrics().filter(|metric| !metric.metric.is_of_faults()) {
+            if let Some(window) = &metric.window
+                && !windows.contains(window)
+                && let Ok(planned) = window.plan(faults, plan.duration)
+            {
+                windows.push(window.clone());
+                plan.windows.push(planned);
+            }
+        }
+    }
+    windows
 }
 
 fn common(document: &Document) -> Common {

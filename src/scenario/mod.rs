@@ -78,8 +78,10 @@ pub struct Variant {
     pub plan: Arc<Plan>,
     /// What the plan's indices are called.
     pub names: Names,
-    /// The faults, for charts.
+    /// The faults in the order of the plan, for charts and for [`Variant::windows`].
     pub faults: Vec<FaultLabel>,
+    /// What [`Scenario::expect`] calls the windows of the plan, in their order.
+    pub windows: Vec<expect::Window>,
 }
 
 /// The names of a plan's things, each in the order of its indices.

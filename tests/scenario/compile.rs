@@ -1,8 +1,8 @@
 //! Right scenarios and the plans they make, part by part.
 
 use meshsim::model::plan::{
-    ConnectionPlan, Discipline, FaultKind, Instr, KeyPlan, Load, NO_SIZE, OnCancel, OnError, Owner, Plan, Probability, Protocol,
-    TargetPlan, Threading, UNLIMITED, Warmup,
+    ConnectionPlan, CrashMode, Discipline, FaultKind, Instr, KeyPlan, Load, NO_SIZE, OnCancel, OnError, Owner, Plan, Probability,
+    Protocol, TargetPlan, Threading, UNLIMITED, Warmup,
 };
 use meshsim::policy::connection_pool;
 use meshsim::random::Distribution;
@@ -93,7 +93,11 @@ fn the_example_of_the_contract_compiles() {
         panic!("{:?}", plan.faults)
     };
     assert_eq!((crash.at, crash.lasts), (Time(120_000_000_000), Duration::from_secs(60)));
-    assert_eq!(crash.kind, FaultKind::CrashRefuse);
+    let refuse = FaultKind::Crash {
+        mode: CrashMode::Refuse,
+        cold_start: None,
+    };
+    assert_eq!(crash.kind, refuse);
     assert_eq!(crash.target, TargetPlan::Endpoints(vec![1, 4, 7, 9]));
     assert_eq!(slow.target, TargetPlan::Endpoints(vec![6]));
     assert_eq!(slow.kind, FaultKind::SlowFactor(10.0));
@@ -546,7 +550,11 @@ fn faults_take_shares_and_services() {
     assert_eq!(counts[1], &TargetPlan::Some { service: 0, count: 1 });
     assert_eq!(counts[2], &TargetPlan::Endpoints((0..6).collect()));
     assert_eq!(counts[4], &TargetPlan::Endpoints(vec![1]));
-    assert_eq!(plan.faults[0].kind, FaultKind::CrashHang);
+    let hang = FaultKind::Crash {
+        mode: CrashMode::Hang,
+        cold_start: None,
+    };
+    assert_eq!(plan.faults[0].kind, hang);
     assert_eq!(plan.faults[0].lasts, Duration::MAX);
     let FaultKind::SlowAdd(distribution) = plan.faults[2].kind else {
         panic!("{:?}", plan.faults[2].kind)

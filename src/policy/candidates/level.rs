@@ -108,6 +108,11 @@ impl Level {
         });
     }
 
+    /// Whether it gets calls, and they go to all its endpoints whatever their health.
+    pub fn is_in_panic(&self) -> bool {
+        self.load.panic && self.load.healthy + self.load.degraded > 0
+    }
+
     /// Whether localities take turns at its endpoints of that kind.
     fn has_turns(&self, kind: Kind) -> bool {
         self.is_weighted && self.localities.iter().any(|locality| locality.effective(kind) > 0.0)

@@ -170,6 +170,13 @@ impl Candidates {
         candidates
     }
 
+    /// Whether any level of the first group, that of everybody, gets calls while it panics.
+    pub fn is_in_panic(&self) -> bool {
+        self.groups
+            .first()
+            .is_some_and(|group| group.levels.iter().any(Level::is_in_panic))
+    }
+
     pub fn rules(&self) -> Rules {
         self.rules
     }

@@ -342,6 +342,11 @@ impl LbSubsetConfig {
 pub struct Percent(f64);
 
 impl Percent {
+    /// As a part of 1.
+    pub fn as_share(self) -> f64 {
+        self.0 / 100.0
+    }
+
     /// To whole per cent, as Envoy rounds.
     pub fn rounded(self) -> u32 {
         self.0.round() as u32

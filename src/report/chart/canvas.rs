@@ -185,6 +185,12 @@ impl Canvas<'_> {
         );
     }
 
+    /// A filled area with this outline.
+    pub fn area(&self, outline: &[(f64, f64)], tone: Tone, opacity: f64) {
+        let outline = outline.iter().copied().map(at).collect::<Vec<_>>();
+        drawn(self.area.draw(&Polygon::new(outline, color(tone, opacity).filled())));
+    }
+
     /// A dot.
     pub fn dot(&self, centre: (f64, f64), radius: f64, tone: Tone) {
         drawn(

@@ -1,10 +1,12 @@
 //! Charts as SVG: drawn from the summary and the curves, the same bytes for the same results.
 
+mod answerers;
 mod availability;
 mod axis;
 mod canvas;
 mod cdf;
 mod compare;
+mod ejected;
 mod load;
 mod percentiles;
 mod timeline;
@@ -46,6 +48,7 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
             ("latency_cdf", cdf::draw(results, client)),
             ("latency_over_time", percentiles::draw(results, client)),
             ("availability_over_time", availability::draw(results, client)),
+            ("failures_over_time", answerers::draw(results, client)),
         ];
         charts.extend(drawn.into_iter().filter_map(|(chart, drawn)| {
             let (title, svg) = drawn?;
@@ -55,6 +58,13 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
                 svg,
             })
         }));
+    }
+    for (service, title, svg) in ejected::draw_all(results) {
+        charts.push(Chart {
+            name: format!("ejected_over_time.{}", file_name(&service)),
+            title,
+            svg,
+        });
     }
     if let Some((title, svg)) = load::draw(summary) {
         charts.push(Chart {

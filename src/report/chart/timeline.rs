@@ -117,6 +117,25 @@ impl Frame {
         );
     }
 
+    /// An area between two curves over the same places.
+    pub fn area(&self, canvas: &Canvas<'_>, low: &[(f64, f64)], high: &[(f64, f64)], tone: Tone, opacity: f64) {
+        let forth = high.iter().map(|&(x, y)| self.point(x, y));
+        let back = low.iter().rev().map(|&(x, y)| self.point(x, y));
+        canvas.area(&forth.chain(back).collect::<Vec<_>>(), tone, opacity);
+    }
+
+    /// A band at the top of the plot, as strong as the value at each place from 0 to 1.
+    pub fn band(&self, canvas: &Canvas<'_>, row: usize, points: &[Option<(f64, f64)>], tone: Tone) {
+        const HEIGHT: f64 = 7.0;
+        let top = self.top + 3.0 + row as f64 * (HEIGHT + 2.0);
+        let half = points.iter().flatten().next().map_or(0.0, |&(x, _)| x);
+        for &(x, value) in points.iter().flatten().filter(|&&(_, value)| value > 0.004) {
+            // The first point lies in the middle of the first bucket, so it tells how wide they are.
+            let (from, to) = (self.x_of(x - half), self.x_of(x + half));
+            canvas.rectangle((from, top), (to.min(self.right), top + HEIGHT), tone, value.min(1.0));
+        }
+    }
+
     /// A vertical line for the eye at each tick of the x axis.
     pub fn verticals(&self, canvas: &Canvas<'_>) {
         for (value, _) in &self.x.ticks {
@@ -232,13 +251,23 @@ impl Timeline {
 
     /// Shades warm-up and faults, and names them above the plot.
     pub fn marks(&self, canvas: &Canvas<'_>, frame: &Frame) {
+        self.shades(canvas, frame);
         for span in &self.spans {
-            let (from, to) = (frame.x_of(span.from), frame.x_of(span.to));
-            canvas.rectangle((from, frame.top), (to.max(from + 1.5), frame.bottom), span.shade, 1.0);
+            let from = frame.x_of(span.from);
             if span.row < LABEL_ROWS {
                 let place = (label_start(from, &span.label), frame.top - 9.0 - span.row as f64 * LABEL_ROW);
                 canvas.text(place, &span.label, SMALL, span.ink, Anchor::Start, Weight::Plain);
             }
+        }
+    }
+}
+
+impl Timeline {
+    /// Shades warm-up and faults without naming them.
+    pub fn shades(&self, canvas: &Canvas<'_>, frame: &Frame) {
+        for span in &self.spans {
+            let (from, to) = (frame.x_of(span.from), frame.x_of(span.to));
+            canvas.rectangle((from, frame.top), (to.max(from + 1.5), frame.bottom), span.shade, 1.0);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! finds, whatever the others found.
 
 mod cycles;
+mod faults;
 pub(crate) mod names;
 mod ranges;
 mod shape;
@@ -26,11 +27,12 @@ const CHECKS: &[Check] = &[
     names::endpoints,
     names::clients,
     names::calls,
-    names::fault_targets,
+    names::links,
+    faults::names,
     shape::services,
     shape::steps,
     shape::links,
-    shape::faults,
+    faults::shape,
     ranges::run,
     ranges::network,
     ranges::services,
@@ -38,10 +40,10 @@ const CHECKS: &[Check] = &[
     ranges::steps,
     ranges::clients,
     ranges::mesh,
-    ranges::faults,
+    faults::ranges,
     timing::warmup,
-    timing::faults,
-    timing::collisions,
+    faults::times,
+    faults::collisions,
     cycles::calls,
 ];
 

@@ -106,6 +106,9 @@ pub(super) fn endpoints(document: &Document, index: &Index<'_>, diagnostics: &mu
                 addresses.entry(address).or_insert(span);
             }
             known_zone(&endpoint.zone, index, diagnostics);
+            if let Some((node, span)) = given(&endpoint.node) {
+                proper(span, "a node", node, PLAIN, diagnostics);
+            }
         }
     }
 }
@@ -126,25 +129,7 @@ pub(super) fn calls(document: &Document, index: &Index<'_>, diagnostics: &mut Di
     });
 }
 
-pub(super) fn fault_targets(document: &Document, index: &Index<'_>, diagnostics: &mut Diagnostics) {
-    for fault in given(&document.faults)
-        .into_iter()
-        .flat_map(|(faults, _)| faults)
-        .filter_map(Field::get)
-    {
-        let Some(target) = fault.target() else { continue };
-        if let Some(zone) = target.zone {
-            known_zone(&Some(zone.clone()), index, diagnostics);
-        }
-        if let Some((name, span)) = target.service.and_then(|field| Some((field.get()?, field.span)))
-            && index.service(name).is_none()
-        {
-            diagnostics.unknown_service(span, name, index.services());
-        }
-        if let Some(endpoint) = target.endpoint {
-            known_endpoint(endpoint, index, diagnostics);
-        }
-    }
+pub(super) fn links(document: &Document, index: &Index<'_>, diagnostics: &mut Diagnostics) {
     for field in document
         .topology
         .get()
@@ -163,7 +148,7 @@ pub(super) fn fault_targets(document: &Document, index: &Index<'_>, diagnostics:
     }
 }
 
-fn known_zone(field: &Option<Field<String>>, index: &Index<'_>, diagnostics: &mut Diagnostics) {
+pub(super) fn known_zone(field: &Option<Field<String>>, index: &Index<'_>, diagnostics: &mut Diagnostics) {
     if let Some((zone, span)) = given(field)
         && !index.zones.contains_key(zone.as_str())
     {
@@ -185,7 +170,7 @@ fn known_operation(field: &Field<String>, index: &Index<'_>, diagnostics: &mut D
     }
 }
 
-fn known_endpoint(field: &Field<String>, index: &Index<'_>, diagnostics: &mut Diagnostics) {
+pub(super) fn known_endpoint(field: &Field<String>, index: &Index<'_>, diagnostics: &mut Diagnostics) {
     let Some(path) = field.get() else { return };
     let Some((service, endpoint)) = path.split_once('/') else {
         return diagnostics.not_an_endpoint(field.span, path);

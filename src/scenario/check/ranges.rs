@@ -28,20 +28,20 @@ pub(super) fn version(document: &Document, _: &Index<'_>, diagnostics: &mut Diag
     }
 }
 
-fn at_least_one(field: &Option<Field<u32>>, key: &str, diagnostics: &mut Diagnostics) {
+pub(super) fn at_least_one(field: &Option<Field<u32>>, key: &str, diagnostics: &mut Diagnostics) {
     if let Some((0, span)) = given(field) {
         diagnostics.out_of_range(span, key, "at least 1");
     }
 }
 
-fn longer_than_zero(field: &Option<Field<Duration>>, key: &str, diagnostics: &mut Diagnostics) {
+pub(super) fn longer_than_zero(field: &Option<Field<Duration>>, key: &str, diagnostics: &mut Diagnostics) {
     if let Some((&Duration::ZERO, span)) = given(field) {
         diagnostics.out_of_range(span, key, "longer than 0");
     }
 }
 
 /// `NaN` is not positive either.
-fn positive(field: &Option<Field<f64>>, key: &str, diagnostics: &mut Diagnostics) {
+pub(super) fn positive(field: &Option<Field<f64>>, key: &str, diagnostics: &mut Diagnostics) {
     if let Some((&value, span)) = given(field)
         && !(value > 0.0 && value <= 1e9)
     {
@@ -49,7 +49,7 @@ fn positive(field: &Option<Field<f64>>, key: &str, diagnostics: &mut Diagnostics
     }
 }
 
-fn distribution(field: &Option<Field<DistributionConfig>>, unit: Unit, diagnostics: &mut Diagnostics) {
+pub(super) fn distribution(field: &Option<Field<DistributionConfig>>, unit: Unit, diagnostics: &mut Diagnostics) {
     if let Some((config, span)) = given(field)
         && let Err(problem) = config.check(unit)
     {
@@ -223,6 +223,12 @@ pub(super) fn clients(document: &Document, _: &Index<'_>, diagnostics: &mut Diag
         distribution(&client.request_size, Unit::Size, diagnostics);
         distribution(&client.response_size, Unit::Size, diagnostics);
         arrivals(&client.arrivals, diagnostics);
+        let slo = given(&client.slo).and_then(|(slo, _)| given(&slo.availability));
+        if let Some((share, span)) = slo
+            && share.value() >= 1.0
+        {
+            diagnostics.out_of_range(span, "availability", "below 100%, or there is no error budget");
+        }
         if let Some((key, span)) = given(&client.key) {
             keys(key, span, diagnostics);
         }
@@ -309,24 +315,4 @@ pub(super) fn mesh(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnos
         check(&service.mesh);
     }
     each_step(document, &mut |step, _| check(&step.mesh));
-}
-
-pub(super) fn faults(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
-    for fault in given(&document.faults)
-        .into_iter()
-        .flat_map(|(faults, _)| faults)
-        .filter_map(Field::get)
-    {
-        longer_than_zero(&fault.lasts, "for", diagnostics);
-        if let Some((slow, _)) = given(&fault.slow) {
-            positive(&slow.factor, "factor", diagnostics);
-            distribution(&slow.add, Unit::Duration, diagnostics);
-        }
-        let share = fault.target().and_then(|target| target.share);
-        if let Some(field) = share
-            && field.get().is_some_and(|share| share.value() == 0.0)
-        {
-            diagnostics.out_of_range(field.span, "share", "above 0");
-        }
-    }
 }

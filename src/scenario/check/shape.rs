@@ -7,12 +7,11 @@ use crate::scenario::decode::Field;
 use crate::scenario::diagnostic::Diagnostics;
 use crate::scenario::names::Index;
 use crate::scenario::schema::Document;
-use crate::scenario::schema::fault::Target;
 use crate::scenario::schema::topology::Step;
 use crate::scenario::source::Span;
 
 /// Reports if not exactly one of `given` is there; `span` is that of `what`.
-fn exactly_one(span: Span, what: &str, choice: &str, given: &[Option<Span>], diagnostics: &mut Diagnostics) {
+pub(super) fn exactly_one(span: Span, what: &str, choice: &str, given: &[Option<Span>], diagnostics: &mut Diagnostics) {
     let there: Vec<Span> = given.iter().flatten().copied().collect();
     match there.len() {
         // A key that is misspelt or not supported yet has been reported; it is what is meant here.
@@ -118,29 +117,5 @@ pub(super) fn links(document: &Document, index: &Index<'_>, diagnostics: &mut Di
                 None => drop(seen.insert(pair, link.from.span)),
             }
         }
-    }
-}
-
-pub(super) fn faults(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
-    for field in given(&document.faults).into_iter().flat_map(|(faults, _)| faults) {
-        let Some(fault) = field.get() else { continue };
-        let kinds = [span(&fault.crash), span(&fault.slow)];
-        exactly_one(field.span, "a fault", "`crash` and `slow`", &kinds, diagnostics);
-        if let Some((crash, span)) = given(&fault.crash) {
-            target(span, crash.target(), diagnostics);
-        }
-        if let Some((slow, place)) = given(&fault.slow) {
-            target(place, slow.target(), diagnostics);
-            let how = [span(&slow.factor), span(&slow.add)];
-            exactly_one(place, "`slow`", "`factor` and `add`", &how, diagnostics);
-        }
-    }
-}
-
-fn target(place: Span, target: Target<'_>, diagnostics: &mut Diagnostics) {
-    let whom = [target.endpoint, target.service, target.zone].map(|field| field.map(|field| field.span));
-    exactly_one(place, "a fault", "`endpoint`, `service` and `zone`", &whom, diagnostics);
-    if let (Some(share), None) = (target.share, target.service) {
-        diagnostics.no_use_for(share.span, "share", "service");
     }
 }

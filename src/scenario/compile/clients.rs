@@ -37,6 +37,7 @@ impl Compiler<'_, '_> {
                 load,
                 keys,
                 caller_zones,
+                objective: objective(client),
             });
         }
     }
@@ -91,6 +92,14 @@ impl Compiler<'_, '_> {
         let made = hashes.or_insert_with(|| (0..keys).map(|key| xxh64(format!("key-{key}").as_bytes(), 0)).collect());
         Arc::clone(made)
     }
+}
+
+/// The share of a client's requests that is to succeed, where it does not say.
+const OBJECTIVE: f64 = 0.999;
+
+fn objective(client: &Client) -> f64 {
+    let slo = value(&client.slo).and_then(|slo| value(&slo.availability));
+    slo.map_or(OBJECTIVE, |share| share.value())
 }
 
 /// An arrival process that stands for one whose file cannot be used.

@@ -22,6 +22,7 @@ use crate::model::plan::{self, Warmup};
 use crate::random::{Distribution, DistributionConfig, Unit};
 use crate::time::Duration;
 
+pub(crate) use faults::{nodes, times_of_faults};
 pub(crate) use topology::zone_of;
 
 /// What `drain` is if it is absent.
@@ -115,6 +116,7 @@ fn empty_plan(document: &Document, duration: Duration) -> Plan {
         clusters: Vec::new(),
         clients: Vec::new(),
         faults: Vec::new(),
+        windows: Vec::new(),
     }
 }
 

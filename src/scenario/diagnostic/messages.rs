@@ -26,7 +26,7 @@ fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<S
 }
 
 /// The nearest name, or all there are: `what` introduces them.
-fn similar_or_list<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> Option<String> {
+pub(super) fn similar_or_list<'a>(name: &str, known: impl IntoIterator<Item = &'a str>, what: &str) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     similar(name, known.iter().copied()).or_else(|| Some(format!("{what}: {}", list(&known))))
 }

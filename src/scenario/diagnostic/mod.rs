@@ -3,6 +3,7 @@
 //! Passes push into one [`Diagnostics`] and go on, so that all problems are reported at once. The wording is in
 //! `messages.rs`, one constructor per error; the shapes on paper are in `render.rs`.
 
+mod faults;
 mod messages;
 mod nearest;
 mod render;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::policy::overload::Criticality;
-use crate::random::{ArrivalConfig, DistributionConfig};
+use crate::random::{ArrivalConfig, DistributionConfig, Share};
 use crate::scenario::decode::Field;
 use crate::time::Duration;
 
@@ -27,10 +27,19 @@ pub struct Client {
     /// How important its requests are, for services that shed load: `sheddable`, `sheddable_plus`, `critical` or `critical_plus`; `critical` if
     /// absent.
     pub criticality: Option<Field<Criticality>>,
+    /// What is promised to it: how fast failures use up its error budget is measured against this.
+    pub slo: Option<Field<Slo>>,
     /// Bytes of a request; none if absent.
     pub request_size: Option<Field<DistributionConfig>>,
     /// Bytes of an answer; none if absent.
     pub response_size: Option<Field<DistributionConfig>>,
+}
+
+/// A service level objective.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct Slo {
+    /// The share of requests that is to succeed, below 100 %; 99.9 % if absent.
+    pub availability: Option<Field<Share>>,
 }
 
 /// Which key a request carries. Key `k`, from 0, is the text `key-k`.

@@ -38,10 +38,6 @@ pub(crate) const FUTURE_KEYS: &[(&str, &str)] = &[
     ("Mesh", "slow_start"),
     ("Mesh", "profile"),
     ("Options", "retry_budget"),
-    ("Fault", "errors"),
-    ("Fault", "delay"),
-    ("Fault", "partition"),
-    ("Fault", "loss"),
 ];
 
 /// A scenario for meshsim: an application, the traffic on it, what goes wrong, and the variants to compare.
@@ -90,7 +86,8 @@ pub(crate) const REQUIRED_KEYS: &[(&str, &[&str])] = &[
     ("Service", &["operations"]),
     ("Arm", &["steps"]),
     ("Client", &["call", "arrivals"]),
-    ("Fault", &["at"]),
+    ("Random", &["mttf", "mttr"]),
+    ("ColdStart", &["factor"]),
 ];
 
 /// The JSON Schema (draft 2020-12) of a scenario file.

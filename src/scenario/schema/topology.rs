@@ -106,6 +106,8 @@ pub struct Endpoint {
     pub name: Option<Field<String>>,
     /// Its zone; the zones in order if absent.
     pub zone: Option<Field<String>>,
+    /// The node that it runs on, for faults of nodes; none that has a name if absent.
+    pub node: Option<Field<String>>,
     /// Its weight for weighted balancers; 1 if absent.
     #[schemars(extend("minimum" = 1))]
     pub weight: Option<Field<u32>>,

@@ -182,7 +182,8 @@ impl Balance for Balancer {
     const CHECKED: &'static str =
         "Vectors computed from its formula; Scores computed pick by pick; Rates computed from the paper's rule";
     const DIFFERENCES: &'static str = "Where all endpoints are at their rates the best of them gets the request at once, which the real \
-        one keeps in a queue until a rate allows it; without load reports a latency counts as service time";
+        one keeps in a queue until a rate allows it; without load reports a latency counts as service time; rates hold for 80 ms after a rise, as in the authors' code, \
+        where the paper says twice the interval";
     const RULES: Rules = Rules::Envoy;
     const WANTS: Wants = Wants {
         load_reports: true,

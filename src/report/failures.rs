@@ -1,0 +1,105 @@
+//! What the page says of faults and of windows of time: who noticed, how fast, and what it cost.
+
+use crate::report::format;
+use crate::report::html::{client_row, table};
+use crate::report::summary::{IncidentSummary, Summary, Value};
+
+/// The faults and how each variant went through them.
+pub(super) fn faults(out: &mut String, summary: &Summary) {
+    if summary.variants.iter().all(|variant| variant.faults.is_empty()) {
+        return;
+    }
+    out.push_str("<section id=\"faults\"><h2>Faults</h2>");
+    let mut planned: Vec<Vec<String>> = Vec::new();
+    for fault in summary.variants.iter().flat_map(|variant| &variant.faults) {
+        let row = vec![
+            fault.label.clone(),
+            format::seconds_short(fault.at_seconds),
+            format::seconds_short(fault.until_seconds),
+        ];
+        if !planned.contains(&row) {
+            planned.push(row);
+        }
+    }
+    table(out, "Faults", &["fault", "from", "to"], planned.into_iter());
+    let rows: Vec<Vec<String>> = summary
+        .variants
+        .iter()
+        .flat_map(|variant| variant.incidents.iter().map(|incident| row(&variant.name, incident)))
+        .collect();
+    if !rows.is_empty() {
+        out.push_str(
+            "<p class=\"note\">Detected: from the begin until a caller takes an endpoint struck out of balancing, mean over those that \
+             do. Ejected: until all callers that sent to endpoints struck have all of them out. Shifted: to the last attempt before \
+             endpoints struck get less than 1 % of the attempts. Recovered: from the end until every client's availability is within one \
+             point, and the 90th percentile of its latency within 1.25 times, of what it was before. Lost: failed requests beyond those \
+             that fail without a fault, per replication.</p>",
+        );
+        let header = [
+            "variant",
+            "fault",
+            "detected",
+            "by",
+            "ejected",
+            "shifted",
+            "recovered",
+            "lost",
+        ];
+        table(out, "How variants went through faults", &header, rows.into_iter());
+    }
+    out.push_str("</section>");
+}
+
+fn row(variant: &str, incident: &IncidentSummary) -> Vec<String> {
+    vec![
+        variant.to_string(),
+        incident.name.clone(),
+        time(&incident.time_to_detect_seconds),
+        format::share(&incident.detected_ratio),
+        time(&incident.time_to_eject_seconds),
+        time(&incident.time_to_shift_seconds),
+        time(&incident.time_to_recover_seconds),
+        format::figure(&incident.requests_lost),
+    ]
+}
+
+/// A time that may not be reached: `never`, or in how many replications it was.
+fn time(value: &Value) -> String {
+    match (&value.value, &value.reason) {
+        (Some(_), None) => format::latency(value),
+        (Some(_), Some(reason)) => format!("{} ({reason})", format::latency(value)),
+        (None, Some(reason)) if reason.starts_with("reached") => "never".to_string(),
+        (None, _) => "n/a".to_string(),
+    }
+}
+
+/// What clients went through in the windows that expectations look at.
+pub(super) fn windows(out: &mut String, summary: &Summary) {
+    let mut rows = Vec::new();
+    for variant in &summary.variants {
+        for (window, figures) in variant.windows.iter() {
+            for (client, figures) in figures.clients.iter() {
+                rows.push(client_row(format!("{}, {client}, {window}", variant.name), figures));
+            }
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    let header = [
+        "variant, client, when",
+        "requests",
+        "availability",
+        "mean",
+        "p50",
+        "p90",
+        "p99",
+        "p99.9",
+        "attempts/request",
+        "error budget burnt",
+        "failures",
+    ];
+    out.push_str("<section id=\"windows\"><h2>Windows of time</h2>");
+    table(out, "Figures of clients in windows of time", &header, rows.into_iter());
+    out.push_str("</section>");
+}

@@ -1,0 +1,205 @@
+//! What is measured in every replication, by name.
+
+use std::fmt;
+
+/// A kind of thing that has metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeKind {
+    /// A client: its requests.
+    Client,
+    /// A service: the attempts at its endpoints.
+    Service,
+    /// An edge: the calls from one owner to an operation.
+    Edge,
+}
+
+/// What is measured in every replication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// The share of requests, calls or attempts that succeeded.
+    Availability,
+    /// The mean latency of successes, in seconds.
+    Mean,
+    /// A quantile of the latency of successes, in seconds: an index into [`QUANTILE_NAMES`].
+    Quantile(usize),
+    /// How many requests, calls or attempts.
+    Requests,
+    /// Failed requests, calls or attempts; of one cause where one is named.
+    Failures,
+    /// Requests or calls that a circuit breaker refused.
+    Overflow,
+    /// How many times as many requests of a client failed as its objective allows.
+    ErrorBudgetBurn,
+    /// Attempts by request or call; of a service: of the calls to it.
+    AttemptsPerRequest,
+    /// Attempts that arrive at a service by request of a client, all clients taken together.
+    Amplification,
+    /// The share of a service's work that was for attempts whose answer nobody waited for.
+    WastedWork,
+    /// How often callers took endpoints of a service out of balancing.
+    Ejections,
+    /// The share of a service's endpoints that its callers keep out of balancing: mean over callers and time.
+    EjectedShare,
+    /// The share of time in which callers of a service use endpoints whatever their health.
+    PanicShare,
+    /// The share of a service's slots that is busy.
+    Utilization,
+    /// The mean number of requests at a service.
+    InFlight,
+    /// The mean wait before service, in seconds.
+    QueueWait,
+    /// The share of attempts that waited.
+    Waited,
+    /// Attempts at the busiest endpoint of a service by those at an average one.
+    LoadMax,
+    /// Pairs of a caller and an endpoint of a service that had to do with each other.
+    Connections,
+    /// Of a fault, in seconds: from its begin until a caller takes an endpoint struck out; mean over those that do.
+    TimeToDetect,
+    /// Of a fault, in seconds: from its begin until every caller has all endpoints struck out.
+    TimeToEject,
+    /// Of a fault, in seconds: from its begin until endpoints struck get less than a hundredth of the attempts.
+    TimeToShift,
+    /// Of a fault, in seconds: from its end until clients are as well off as before.
+    TimeToRecover,
+    /// Of a fault: failed requests beyond those that would have failed without it.
+    RequestsLost,
+}
+
+/// The quantiles there are.
+pub const QUANTILE_NAMES: [&str; 7] = ["p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99"];
+
+const NAMES: [(&str, Metric); 23] = [
+    ("availability", Metric::Availability),
+    ("mean", Metric::Mean),
+    ("requests", Metric::Requests),
+    ("failures", Metric::Failures),
+    ("overflow", Metric::Overflow),
+    ("error_budget_burn", Metric::ErrorBudgetBurn),
+    ("attempts_per_request", Metric::AttemptsPerRequest),
+    ("amplification", Metric::Amplification),
+    ("wasted_work", Metric::WastedWork),
+    ("ejections", Metric::Ejections),
+    ("ejected_share", Metric::EjectedShare),
+    ("panic_share", Metric::PanicShare),
+    ("utilization", Metric::Utilization),
+    ("in_flight", Metric::InFlight),
+    ("queue_wait", Metric::QueueWait),
+    ("waited", Metric::Waited),
+    ("load_max", Metric::LoadMax),
+    ("connections", Metric::Connections),
+    ("time_to_detect", Metric::TimeToDetect),
+    ("time_to_eject", Metric::TimeToEject),
+    ("time_to_shift", Metric::TimeToShift),
+    ("time_to_recover", Metric::TimeToRecover),
+    ("requests_lost", Metric::RequestsLost),
+];
+
+/// What failures are counted by, beside statuses (`503`) and classes of them (`5xx`).
+const CAUSES: [&str; 12] = [
+    "timeout",
+    "per_try_timeout",
+    "connect_failure",
+    "reset",
+    "no_endpoint",
+    "overflow",
+    "circuit_open",
+    "throttled",
+    "unfinished",
+    "endpoint",
+    "proxy_overflow",
+    "no_healthy_upstream",
+];
+
+/// Whether failures are counted by this.
+pub fn is_cause(word: &str) -> bool {
+    let digits = word.strip_suffix("xx").unwrap_or(word);
+    let is_status = word.len() == 3 && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_status || CAUSES.contains(&word)
+}
+
+/// The names of all metrics.
+pub fn metric_names() -> impl Iterator<Item = &'static str> {
+    QUANTILE_NAMES.into_iter().chain(NAMES.iter().map(|(name, _)| *name))
+}
+
+impl Metric {
+    /// The metric of a name.
+    pub fn from_name(name: &str) -> Option<Metric> {
+        let quantile = QUANTILE_NAMES.iter().position(|other| *other == name).map(Metric::Quantile);
+        quantile.or_else(|| NAMES.iter().find(|(other, _)| *other == name).map(|(_, metric)| *metric))
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Quantile(index) => QUANTILE_NAMES[index],
+            other => {
+                NAMES
+                    .iter()
+                    .find(|(_, metric)| *metric == other)
+                    .expect("every metric has a name")
+                    .0
+            }
+        }
+    }
+
+    /// Whether things of a kind have it.
+    pub fn is_of(self, kind: ScopeKind) -> bool {
+        match self {
+            Metric::Availability
+            | Metric::Mean
+            | Metric::Quantile(_)
+            | Metric::Requests
+            | Metric::Failures
+            | Metric::AttemptsPerRequest => true,
+            Metric::Overflow => kind != ScopeKind::Service,
+            Metric::ErrorBudgetBurn => kind == ScopeKind::Client,
+            Metric::Amplification
+            | Metric::WastedWork
+            | Metric::Ejections
+            | Metric::EjectedShare
+            | Metric::PanicShare
+            | Metric::Utilization
+            | Metric::InFlight
+            | Metric::QueueWait
+            | Metric::Waited
+            | Metric::LoadMax
+            | Metric::Connections => kind == ScopeKind::Service,
+            Metric::TimeToDetect | Metric::TimeToEject | Metric::TimeToShift | Metric::TimeToRecover | Metric::RequestsLost => {
+                false
+            }
+        }
+    }
+
+    /// Whether it is a fault that has it.
+    pub fn is_of_faults(self) -> bool {
+        matches!(
+            self,
+            Metric::TimeToDetect | Metric::TimeToEject | Metric::TimeToShift | Metric::TimeToRecover | Metric::RequestsLost
+        )
+    }
+
+    /// Whether it is known of windows of time.
+    pub fn has_windows(self) -> bool {
+        !matches!(
+            self,
+            Metric::Utilization | Metric::InFlight | Metric::LoadMax | Metric::Connections
+        )
+    }
+
+    /// Whether it may be asked of one cause of failures.
+    pub fn takes_cause(self) -> bool {
+        self == Metric::Failures
+    }
+}
+
+impl fmt::Display for ScopeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ScopeKind::Client => "a client",
+            ScopeKind::Service => "a service",
+            ScopeKind::Edge => "an edge",
+        })
+    }
+}

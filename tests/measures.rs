@@ -1,0 +1,323 @@
+//! What is measured about failures, against answers that are known beforehand: small scenarios run as a user would run them.
+
+use meshsim::experiment::Experiment;
+use meshsim::experiment::expect::{Verdict, decide};
+use meshsim::experiment::incidents::IncidentFold;
+use meshsim::experiment::{Outcome, Scenario};
+use meshsim::model::result::{ANSWERERS, Failures, IncidentResult};
+use meshsim::policy::{CallerInfo, Cluster, EndpointIndex, EndpointInfo, Health, Upstream, balancer};
+use meshsim::random::Rng;
+use meshsim::report::{Extent, Results};
+use meshsim::scenario::{self, Overrides, Source};
+use meshsim::time::Time;
+
+fn scenario(text: &str) -> Scenario {
+    let text = format!("apiVersion: meshsim/v1\nname: measures\n{text}");
+    let (scenario, diagnostics) = scenario::load(&Source::from_text("measures.yaml", text), &Overrides::default());
+    assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
+    scenario.expect("without diagnostics there is a scenario")
+}
+
+fn run(scenario: &Scenario) -> Outcome {
+    Experiment::of(scenario).run(1, |_| {})
+}
+
+/// Runs a scenario, all of whose expectations must hold.
+fn holds(text: &str) -> (Scenario, Outcome) {
+    let scenario = scenario(text);
+    let outcome = run(&scenario);
+    assert!(!scenario.expect.is_empty());
+    for decision in decide(&scenario, &outcome) {
+        assert_eq!(decision.verdict, Verdict::Holds, "{decision:?}");
+    }
+    (scenario, outcome)
+}
+
+/// A hundred requests a second, and for ten seconds nobody answers: a thousand are lost.
+const OUTAGE: &str = "
+duration: 60s
+warmup: 5s
+replications: 2
+topology: {services: {api: {replicas: 3, operations: {get: [{work: 1ms}]}}}}
+clients: {web: {call: api/get, slo: {availability: 99%}, arrivals: {constant: {rate: 100/s}}}}
+faults: [{at: 20s, for: 10s, crash: {service: api}}]
+";
+
+#[test]
+fn an_outage_of_everybody_loses_what_was_sent() {
+    let expect = "expect:
+  - requests_lost > 998
+  - requests_lost < 1002
+  - time_to_recover < 1ms
+  - availability < 0.2% during outage
+  - availability >= 100% before crash
+  - availability >= 100% after recovery
+  - requests(web) during crash > 998
+  - requests during 'crash api' < 1002
+  - failures(connect_failure) during crash > 998
+  - failures(timeout) <= 0 during crash
+  - failures(5xx) < 1
+  # 5500 requests, a thousand of them failed, of 55 that may.
+  - error_budget_burn > 18.1
+  - error_budget_burn < 18.3
+  - error_budget_burn > 99 during crash
+  # From 20.5s up to 21.25s, at 100/s.
+  - requests between 20.5s and 21.25s >= 75
+  - requests between 20.5s and 21.25s <= 75
+  - availability(default, service api) >= 100% before 20s
+  - mean(web->api/get) < 2ms after 30s
+";
+    let (scenario, outcome) = holds(&format!("{OUTAGE}{expect}"));
+    let results = Results::new(&scenario, &outcome);
+    let variant = &results.summary.variants[0];
+    let web = variant.clients.get("web").expect("the client");
+    let answerers: Vec<&str> = web.failures_by_answerer_total.iter().map(|(name, _)| name).collect();
+    assert!(answerers.contains(&"connect_failure"), "{answerers:?}");
+    let [incident] = &variant.incidents[..] else {
+        panic!("there is one fault: {:?}", variant.incidents);
+    };
+    assert_eq!(
+        (incident.name.as_str(), incident.from_seconds, incident.to_seconds),
+        ("crash api", 20.0, 30.0)
+    );
+    // Nobody watches, and there is nowhere to shift to.
+    assert_eq!(incident.time_to_detect_seconds.value, None);
+    let reason = incident.time_to_shift_seconds.reason.as_deref();
+    assert_eq!(
+        (incident.time_to_shift_seconds.value, reason),
+        (None, Some("reached in 0 of 2 replications"))
+    );
+    let during = variant
+        .windows
+        .get("during outage")
+        .and_then(|window| window.clients.get("web"));
+    let shown = during.and_then(|web| web.availability_ratio.value).expect("a window");
+    assert!(shown < 0.002, "{shown}");
+    for (name, bytes) in results.files(Extent::All) {
+        let text = String::from_utf8(bytes).expect("results are text");
+        let wanted: &[&str] = match name.as_str() {
+            "summary.csv" => &[
+                "default,incident,crash api,requests_lost,",
+                "default,window,web during outage,availability_ratio,",
+                "default,client,web,failures_by_answerer_total.connect_failure,",
+                "default,client,web,error_budget_burn_ratio,18.",
+            ],
+            "timeseries.csv" => &[
+                "default,client,web,25,failures_per_second.connect_failure,100\n",
+                "default,client,web,10,attempts_per_request_ratio,1\n",
+            ],
+            "report.html" => &[
+                "How variants went through faults",
+                "Failures of web over time",
+                "Windows of time",
+            ],
+            "charts/failures_over_time.svg" => &["connect failure", "crash api"],
+            _ => &[],
+        };
+        wanted
+            .iter()
+            .for_each(|wanted| assert!(text.contains(wanted), "{name} lacks `{wanted}`"));
+    }
+}
+
+#[test]
+fn a_fault_that_never_ends_and_one_that_comes_late_say_so() {
+    let forever = OUTAGE.replace("for: 10s, ", "");
+    let scenario = scenario(&format!(
+        "{forever}expect:\n  - time_to_recover < 20s\n  - time_to_shift < 5s\n"
+    ));
+    let outcome = run(&scenario);
+    let verdicts: Vec<Verdict> = decide(&scenario, &outcome)
+        .into_iter()
+        .map(|decision| decision.verdict)
+        .collect();
+    assert!(
+        matches!(&verdicts[0], Verdict::Undecided(reason) if reason.contains("could be timed")),
+        "{verdicts:?}"
+    );
+    // It struck endpoints, and traffic never moved away from them.
+    assert_eq!(verdicts[1], Verdict::Fails);
+}
+
+/// One station of M/M/1 whose callers give up after a time, while it works on.
+fn impatient(faults: &str) -> String {
+    format!(
+        "
+duration: 300s
+warmup: 10s
+replications: 4
+topology: {{services: {{api: {{replicas: 1, concurrency: 1, queue: {{limit: unlimited}}, operations: {{get: [{{work: {{exponential: {{mean: 10ms}}}}}}]}}}}}}}}
+clients: {{web: {{call: api/get, arrivals: {{poisson: {{rate: 70/s}}}}}}}}
+mesh: {{timeout: 30ms}}
+{faults}"
+    )
+}
+
+/// The share of work that is wasted: that of requests whose wait and service together exceed the patience. In M/M/1 the wait is 0 with
+/// probability 1 - rho, else exponential with rate mu - lambda (Kleinrock, Queueing Systems I, section 5.12), and independent of the service.
+fn wasted_in_mm1(lambda: f64, mu: f64, patience: f64) -> f64 {
+    // The work of services longer than a, per request.
+    let longer = |a: f64| (-mu * a).exp() * (a + 1.0 / mu);
+    let rho = lambda / mu;
+    let density = |w: f64| rho * (mu - lambda) * (-(mu - lambda) * w).exp();
+    let steps = 10_000;
+    let width = patience / f64::from(steps);
+    let middle = |step: i32| (f64::from(step) + 0.5) * width;
+    let waited: f64 = (0..steps)
+        .map(|step| density(middle(step)) * longer(patience - middle(step)) * width)
+        .sum();
+    let too_long = rho * (-(mu - lambda) * patience).exp() / mu;
+    ((1.0 - rho) * longer(patience) + waited + too_long) * mu
+}
+
+#[test]
+fn wasted_work_is_that_of_the_formula() {
+    let expected = wasted_in_mm1(70.0, 100.0, 0.03);
+    let shares = [
+        impatient(""),
+        // A fault that changes nothing: the station works event by event.
+        impatient("faults: [{at: 1s, slow: {service: api, factor: 1.0}}]\n"),
+    ]
+    .map(|text| {
+        let scenario = scenario(&text);
+        let outcome = run(&scenario);
+        outcome.variants[0].services[0].work.clone()
+    });
+    assert_eq!(shares[0], shares[1], "computed on arrival or event by event");
+    let (work, wasted) = shares[0]
+        .iter()
+        .fold((0.0, 0.0), |sums, pair| (sums.0 + pair.0, sums.1 + pair.1));
+    let found = wasted / work;
+    assert!((found / expected - 1.0).abs() < 0.03, "{found} is not {expected}");
+    // All work is that of 70 requests of 10 ms a second.
+    let busy = work / (4.0 * 290.0);
+    assert!((busy / 0.7 - 1.0).abs() < 0.03, "{busy}");
+}
+
+#[test]
+fn retries_on_two_hops_multiply() {
+    // Three tries on each of two hops: nine arrivals at the end for each request, and all work of it in vain but not wasted: somebody waits.
+    holds(
+        "
+duration: 20s
+replications: 2
+topology:
+  services:
+    front: {replicas: 2, operations: {get: [{call: back/get}]}}
+    back: {replicas: 2, operations: {get: [{work: 1ms}, {fail: {probability: 100%, status: 503}}]}}
+clients: {web: {call: front/get, arrivals: {constant: {rate: 20/s}}}}
+mesh: {retry: {num_retries: 2, retry_on: [5xx]}}
+expect:
+  - amplification(service back) >= 9
+  - amplification(service back) <= 9
+  - amplification(front) <= 3
+  - attempts_per_request(back) >= 3
+  - attempts_per_request(web) >= 3
+  - attempts_per_request(front->back/get) between 5s and 10s >= 3
+  - wasted_work(back) <= 0
+  - failures(endpoint) >= 400
+  - failures(web, 500) >= 400
+",
+    );
+}
+
+#[test]
+fn expectations_about_windows_that_cannot_be_are_refused() {
+    let wrong = [
+        ("p99 < 1s during lunch", "there is no fault `lunch`"),
+        ("p99 < 1s between 9s and 5s", "is no span of time"),
+        ("p99 < 1s after 2h", "when the run of 1m is over"),
+        ("utilization(api) < 50% during crash", "known of the whole run only"),
+        ("time_to_recover < 1s before crash", "needs `during FAULT`"),
+        ("error_budget_burn(api) < 1", "a service has no `error_budget_burn`"),
+        ("failures(web, timeout, 503) < 1", "an argument too many"),
+    ];
+    for (line, part) in wrong {
+        let text = format!("apiVersion: meshsim/v1\n{OUTAGE}expect: [{line:?}]\n");
+        let (_, diagnostics) = scenario::load(&Source::from_text("wrong.yaml", text), &Overrides::default());
+        let shown = diagnostics.render(false);
+        assert!(shown.contains(part), "{line}: {shown}");
+    }
+}
+
+#[test]
+fn incidents_are_folded_by_replication() {
+    let incident = IncidentResult {
+        struck: 1,
+        has_base: true,
+        began: 10_000_000_000,
+        ended: 20_000_000_000,
+        callers: 4,
+        detected: 2,
+        detect_nanos: 3_000_000_000,
+        eject: None,
+        shift: Some(2_000_000_000),
+        recover: Some(5_000_000_000),
+        failures: 50,
+        failures_expected_micros: 2_500_000,
+        ..IncidentResult::default()
+    };
+    let again = IncidentResult {
+        began: 30_000_000_000,
+        ended: 40_000_000_000,
+        detected: 4,
+        detect_nanos: 6_000_000_000,
+        shift: Some(4_000_000_000),
+        ..incident.clone()
+    };
+    let mut fold = IncidentFold::default();
+    fold.add([&incident, &again].into_iter());
+    fold.add([].into_iter());
+    assert_eq!(fold.span, Some((10.0, 40.0)));
+    assert_eq!(fold.occurrences, [2.0, 0.0]);
+    // Nine seconds over six callers that noticed, of eight.
+    assert_eq!(fold.detect, [Some(1.5), None]);
+    assert_eq!(fold.detected, [(6.0, 8.0), (0.0, 0.0)]);
+    assert_eq!(fold.eject, [Some(f64::INFINITY), None]);
+    assert_eq!(fold.shift, [Some(3.0), None]);
+    assert_eq!(fold.recover, [Some(5.0), None]);
+    assert_eq!(fold.lost, [95.0, 0.0]);
+}
+
+#[test]
+fn failures_are_counted_by_cause_and_by_who_answered() {
+    let mut failures = Failures {
+        timeout: 3,
+        per_try_timeout: 4,
+        overflow: 5,
+        no_endpoint: 6,
+        ..Failures::default()
+    };
+    [503, 503, 500, 404]
+        .into_iter()
+        .for_each(|status| failures.add_status(status));
+    let by_answerer = failures.by_answerer();
+    assert_eq!(by_answerer.iter().sum::<u64>(), failures.total());
+    let of = |name: &str| failures.of(name);
+    assert_eq!([of("endpoint"), of("proxy_overflow"), of("no_healthy_upstream")], [4, 5, 6]);
+    assert_eq!([of("timeout"), of("per_try_timeout"), of("overflow")], [7, 4, 5]);
+    assert_eq!([of("5xx"), of("503"), of("4xx"), of("418")], [3, 2, 1, 0]);
+    assert_eq!(ANSWERERS.len(), by_answerer.len());
+}
+
+#[test]
+fn callers_are_in_panic_when_too_few_are_well() {
+    let balancer: balancer::Config = serde_json::from_str("\"envoy/round_robin\"").expect("a balancer");
+    let endpoint = |number: u32| EndpointInfo {
+        address: format!("10.0.0.{number}:80"),
+        ..EndpointInfo::default()
+    };
+    let upstream = Upstream::new(balancer.into(), (0..10).map(endpoint).collect());
+    let mut cluster = Cluster::new(upstream.into(), &CallerInfo::default(), Rng::new(1), Time::ZERO);
+    // The threshold is 50 %: five of ten are enough, four are not.
+    let panics: Vec<bool> = (0..7)
+        .map(|number| {
+            cluster.on_health(EndpointIndex(number), Health::Unhealthy, Time(1));
+            cluster.is_in_panic()
+        })
+        .collect();
+    assert_eq!(panics, [false, false, false, false, false, true, true]);
+    cluster.on_health(EndpointIndex(0), Health::Healthy, Time(2));
+    cluster.on_health(EndpointIndex(1), Health::Healthy, Time(2));
+    assert!(!cluster.is_in_panic());
+}

@@ -3,6 +3,7 @@
 //! There is no simulation here: time is what the script says, and answers are the script's. The lines are those of the contract's
 //! section 5. The bench is the policy's only caller, so what leaves an endpoint idle is reported to the policy as such.
 
+mod checks;
 mod line;
 pub mod setup;
 
@@ -11,7 +12,7 @@ use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
-use line::{CheckLine, DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
+use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
 
 use crate::policy::health_check::Finding;
 use crate::policy::{
@@ -435,40 +436,6 @@ impl<W: Write> Bench<W> {
             Some(&endpoint) => self.cluster.on_probed(endpoint, &report, self.now),
             None => return Err(self.unknown_endpoint(&line.endpoint)),
         }
-        Ok(())
-    }
-
-    /// Asks whom the policy wants to have asked whether it is well.
-    fn send_checks(&mut self) -> io::Result<()> {
-        while let Some((endpoint, timeout)) = self.cluster.next_check(self.now) {
-            self.checks.push((self.now + timeout, endpoint));
-            let quoted = &self.slots[endpoint.at()].quoted;
-            writeln!(self.output, "{{\"t\": {:?}, \"check\": {quoted}}}", self.seconds)?;
-        }
-        Ok(())
-    }
-
-    fn expire_checks(&mut self) -> io::Result<()> {
-        while let Some(at) = self.checks.iter().position(|check| check.0 <= self.now) {
-            let (_, endpoint) = self.checks.remove(at);
-            self.cluster.on_checked(endpoint, Finding::Timeout, self.now);
-            self.tell()?;
-        }
-        Ok(())
-    }
-
-    fn check(&mut self, line: &CheckLine) -> Result<(), String> {
-        let finding = line.finding()?;
-        let Some(&endpoint) = self.listed.get(&line.endpoint) else {
-            return Err(self.unknown_endpoint(&line.endpoint));
-        };
-        match self.checks.iter().position(|check| check.1 == endpoint) {
-            Some(at) => {
-                self.checks.remove(at);
-            }
-            None => return Err(format!("endpoint `{}` is not being checked", line.endpoint)),
-        }
-        self.cluster.on_checked(endpoint, finding, self.now);
         Ok(())
     }
 

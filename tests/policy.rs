@@ -18,6 +18,7 @@ mod kube_proxy;
 mod linkerd;
 mod nginx;
 mod overload;
+mod queues;
 mod reality;
 mod replay;
 mod research;
@@ -37,7 +38,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 19] = [
+pub const EVIDENCE: [&[Evidence]; 20] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -57,6 +58,7 @@ pub const EVIDENCE: [&[Evidence]; 19] = [
     overload::EVIDENCE,
     discovery::EVIDENCE,
     detection::EVIDENCE,
+    queues::EVIDENCE,
 ];
 
 fn data(path: &str) -> PathBuf {

@@ -9,7 +9,7 @@ use meshsim::model::result::WindowResult;
 use meshsim::model::{Elision, RunOptions, RunResult, run, run_audited};
 use meshsim::policy::balancer;
 use meshsim::policy::connection_pool::{self, Protocol};
-use meshsim::policy::overload::{GuardOptions, ShieldOptions};
+use meshsim::policy::overload::{Criticality, GuardOptions, ShieldOptions};
 use meshsim::policy::{ClusterConfig, EndpointInfo, discovery};
 use meshsim::random::{ArrivalConfig, Distribution, Rng, Unit};
 use meshsim::time::{Duration, Time};
@@ -224,7 +224,7 @@ impl Builder {
             concurrency: dice.one(&[1, 1, 2, 5, UNLIMITED]),
             queue_limit: dice.one(&[UNLIMITED, UNLIMITED, 0, 3]),
             discipline: if fancy(dice.chance(60)) {
-                dice.one(&[Discipline::Lifo, Discipline::ProcessorSharing])
+                dice.one(&[Discipline::Lifo, Discipline::ProcessorSharing, Discipline::AdaptiveLifo(1)])
             } else {
                 Discipline::Fifo
             },
@@ -245,6 +245,8 @@ impl Builder {
             } else {
                 ShieldOptions::default()
             },
+            codel: fancy(dice.chance(20)).then(|| options_of(r#"{"target": "1ms", "interval": "5ms"}"#)),
+            shed: fancy(dice.chance(20)).then_some([1, 2, 4, 6]),
             on_cancel: if fancy(dice.chance(40)) {
                 dice.one(&[OnCancel::DropQueued, OnCancel::Stop])
             } else {
@@ -338,6 +340,8 @@ impl Builder {
             demand: NO_DEMAND,
             timeout: dice.one(&[Duration::MAX, Duration::from_millis(20), Duration::from_millis(40)]),
             per_try_timeout: dice.one(&[Duration::MAX, Duration::from_millis(7), Duration::from_millis(10)]),
+            deadline_propagation: dice.chance(15),
+            criticality: dice.one(&[None, None, Some(Criticality::Sheddable), Some(Criticality::CriticalPlus)]),
             request_size: dice.one(&[NO_SIZE, 4]),
             response_size: dice.one(&[NO_SIZE, 4]),
         });

@@ -115,6 +115,8 @@ fn plan(endpoints: u32) -> Plan {
         threading: Threading::Async,
         on_cancel: OnCancel::Continue,
         shield: Default::default(),
+        codel: None,
+        shed: None,
         first_operation,
         operation_count: 1,
     };

@@ -365,7 +365,9 @@ impl ServiceFold {
     fn new(plan: &ServicePlan) -> ServiceFold {
         let capacity = match plan.discipline {
             Discipline::ProcessorSharing => Some(f64::from(plan.cores)),
-            Discipline::Fifo | Discipline::Lifo => (plan.concurrency != UNLIMITED).then_some(f64::from(plan.concurrency)),
+            Discipline::Fifo | Discipline::Lifo | Discipline::AdaptiveLifo(_) => {
+                (plan.concurrency != UNLIMITED).then_some(f64::from(plan.concurrency))
+            }
         };
         ServiceFold {
             endpoints: (plan.first_endpoint as usize, plan.endpoint_count as usize),

@@ -92,7 +92,7 @@ impl World<'_> {
         let left = match until {
             Some(now) if row.state == TaskState::Working => match self.services_of(row.endpoint).discipline {
                 Discipline::ProcessorSharing => self.shared_work_left(task, now),
-                Discipline::Fifo | Discipline::Lifo => row.work_end.since(now),
+                Discipline::Fifo | Discipline::Lifo | Discipline::AdaptiveLifo(_) => row.work_end.since(now),
             },
             _ => Duration::ZERO,
         };

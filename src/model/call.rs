@@ -134,11 +134,15 @@ impl World<'_> {
             self.observe.call_opened(state.edge, now);
         }
         self.timers.start(state.timeout_list, call, now, agenda);
+        self.pack(call, parent, now, agenda);
         call
     }
 
     /// Sends the next attempt of a call.
     pub(super) fn start_attempt(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
+        if self.is_too_late(call, now) {
+            return self.complete(call, End::Answer(Answer::Timeout), now, agenda);
+        }
         if self.is_injected(call, now, agenda) {
             return;
         }
@@ -268,6 +272,7 @@ impl World<'_> {
             ..
         } = self.calls[call];
         self.timers.stop(self.sites[site as usize].timeout_list, call);
+        self.unpack(call);
         let row = &mut self.calls[call];
         row.site = NIL;
         row.wake = Sequence::NONE;

@@ -39,6 +39,8 @@ impl Plan {
                 demand: NO_DEMAND,
                 timeout: Duration::MAX,
                 per_try_timeout: timeout,
+                deadline_propagation: false,
+                criticality: None,
                 request_size: NO_SIZE,
                 response_size: NO_SIZE,
             });
@@ -87,6 +89,7 @@ impl World<'_> {
             });
             self.next_generation = self.next_generation.wrapping_add(1);
             self.checks_in_flight += 1;
+            self.pack(call, NIL, now, agenda);
             self.timers.start(self.sites[site as usize].attempt_list, call, now, agenda);
             let probe = self.callers[caller as usize].probe;
             self.send_check(call, probe == Probe::Connection, now, agenda);

@@ -230,6 +230,13 @@ impl World<'_> {
             };
             return self.respond(&incoming, status, at, reserved.next(), now, agenda);
         }
+        if self.carries_baggage
+            && let Some(status) = self.turns_away(task, now)
+        {
+            self.leave_shield(&incoming, now, Some(status), now);
+            self.free_task(task);
+            return self.turn_away(&incoming, stay, status, now, agenda);
+        }
         let endpoint = &self.stations[incoming.endpoint as usize];
         if endpoint.busy >= plan.concurrency && endpoint.queued >= plan.queue_limit {
             self.leave_shield(&incoming, now, Some(503), now);
@@ -245,6 +252,9 @@ impl World<'_> {
             self.meter_arrived(task, now);
         }
         if self.stations[incoming.endpoint as usize].busy < plan.concurrency {
+            if plan.codel.is_some() {
+                self.is_dropped(task, now);
+            }
             self.take_slot(task, now);
             self.start_service(task, now, agenda);
         } else {
@@ -286,7 +296,7 @@ impl World<'_> {
     }
 
     /// A task's first service begins.
-    fn start_service(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
+    pub(super) fn start_service(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let Task {
             endpoint,
             sent,
@@ -303,7 +313,7 @@ impl World<'_> {
         self.advance(task, now, agenda);
     }
 
-    fn take_slot(&mut self, task: u32, now: Time) {
+    pub(super) fn take_slot(&mut self, task: u32, now: Time) {
         let endpoint = self.tasks[task].endpoint;
         self.tasks[task].holds_slot = true;
         self.count_busy(endpoint, now);
@@ -343,55 +353,6 @@ impl World<'_> {
         self.serve_next(endpoint, now, agenda);
     }
 
-    fn serve_next(&mut self, endpoint: u32, now: Time, agenda: &mut Agenda<Event>) {
-        loop {
-            let row = &mut self.stations[endpoint as usize];
-            let task = row.head;
-            if task == NIL {
-                return;
-            }
-            row.head = self.tasks[task].next;
-            if row.head == NIL {
-                row.tail = NIL;
-            }
-            let state = self.tasks[task].state;
-            if state == TaskState::Abandoned {
-                self.free_task(task);
-                continue;
-            }
-            self.stations[endpoint as usize].queued -= 1;
-            self.take_slot(task, now);
-            if state == TaskState::Queued {
-                self.start_service(task, now, agenda);
-            } else {
-                self.advance(task, now, agenda);
-            }
-            return;
-        }
-    }
-
-    fn enqueue(&mut self, task: u32, state: TaskState) {
-        let endpoint = self.tasks[task].endpoint;
-        let lifo = self.services_of(endpoint).discipline == Discipline::Lifo;
-        let row = &mut self.stations[endpoint as usize];
-        row.queued += 1;
-        let old_head = row.head;
-        let old_tail = row.tail;
-        if old_head == NIL {
-            row.head = task;
-            row.tail = task;
-            self.tasks[task].next = NIL;
-        } else if lifo {
-            row.head = task;
-            self.tasks[task].next = old_head;
-        } else {
-            row.tail = task;
-            self.tasks[old_tail].next = task;
-            self.tasks[task].next = NIL;
-        }
-        self.tasks[task].state = state;
-    }
-
     /// Integrates the busy slots up to now.
     pub(super) fn count_busy(&mut self, endpoint: u32, now: Time) {
         let shared = self.services_of(endpoint).discipline == Discipline::ProcessorSharing;
@@ -403,28 +364,6 @@ impl World<'_> {
                 .busy(&mut self.endpoints[endpoint as usize].sums, busy, since, now);
             self.meter_busy(endpoint, busy, since, now);
         }
-    }
-
-    /// The event of a task that has waited too long.
-    pub(super) fn queue_timeout(&mut self, task: u32, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
-        let row = &self.tasks[task];
-        if row.state != TaskState::Queued || row.wake != sequence {
-            return;
-        }
-        let incoming = row.incoming();
-        let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
-        self.leave_queue(task, now);
-        self.leave_shield(&incoming, stay.arrived, Some(503), now);
-        self.turn_away(&incoming, stay, 503, now, agenda);
-    }
-
-    /// Takes a queued task out; its row is freed when the queue comes to it.
-    pub(super) fn leave_queue(&mut self, task: u32, now: Time) {
-        let endpoint = self.tasks[task].endpoint;
-        self.tasks[task].state = TaskState::Abandoned;
-        self.tasks[task].wake = Sequence::NONE;
-        self.stations[endpoint as usize].queued -= 1;
-        self.unload(self.tasks[task].site, endpoint, now);
     }
 
     /// One request less at an endpoint, sent from `site`.

@@ -57,6 +57,8 @@ pub(crate) enum Event {
     PolicyTimer { caller: u32 },
     /// Something happens in discovery.
     Discovery { item: u32 },
+    /// A deadline that a call inherited.
+    InheritedDeadline { call: u32 },
 }
 
 const _: () = assert!(size_of::<Event>() <= 8);
@@ -82,6 +84,7 @@ impl engine::Event for Event {
             Event::ProbeDelivered { probe } => (15, probe),
             Event::ProbeAnswered { probe } => (16, probe),
             Event::PolicyTimer { caller } => (17, caller),
+            Event::InheritedDeadline { call } => (24, call),
             Event::FaultTick { fault } => (18, fault),
             Event::ExtraArrival { extra } => (19, extra),
             Event::DeadlinePasses { deadline } => (20, deadline),

@@ -2,6 +2,7 @@
 
 mod abandon;
 mod audit;
+mod baggage;
 mod call;
 mod caller;
 mod check;
@@ -21,6 +22,7 @@ pub mod plan;
 mod pool;
 mod probe;
 mod processor_sharing;
+mod queue;
 pub mod result;
 mod table;
 mod task;

@@ -14,7 +14,7 @@ pub use fault::{
 };
 
 pub use crate::policy::connection_pool::Protocol;
-use crate::policy::overload::ShieldOptions;
+use crate::policy::overload::{Criticality, ShieldOptions, codel};
 use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, connection_pool};
 use crate::random::{Arrival, Distribution};
 use crate::time::{Duration, Time};
@@ -136,6 +136,10 @@ pub struct ServicePlan {
     pub on_cancel: OnCancel,
     /// What stands in front of each endpoint's queue.
     pub shield: ShieldOptions,
+    /// What has waited too long in a queue that never empties is answered 503; `None`: it is served.
+    pub codel: Option<codel::Options>,
+    /// So many requests at an endpoint turn away one of each criticality, the least critical first; `None`: they do not.
+    pub shed: Option<[u32; 4]>,
     /// The services' operations in [`Plan::operations`].
     pub first_operation: u32,
     /// How many of them.
@@ -152,6 +156,8 @@ pub enum Discipline {
     Fifo,
     /// The youngest first.
     Lifo,
+    /// The youngest first while more than so many wait, else in the order of arrival.
+    AdaptiveLifo(u32),
     /// All at once, sharing the cores; a job uses at most one.
     ProcessorSharing,
 }
@@ -316,6 +322,10 @@ pub struct SitePlan {
     pub timeout: Duration,
     /// Time for one attempt; [`Duration::MAX`]: no limit.
     pub per_try_timeout: Duration,
+    /// Whether the called know until when their answer is wanted, and their calls end by then.
+    pub deadline_propagation: bool,
+    /// How important its calls are; `None`: as the request that they are made for.
+    pub criticality: Option<Criticality>,
     /// Bytes of the request; an index in [`Plan::distributions`] or [`NO_SIZE`].
     pub request_size: u32,
     /// Bytes of the answer; an index in [`Plan::distributions`] or [`NO_SIZE`].

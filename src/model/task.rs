@@ -3,6 +3,7 @@
 use crate::engine::Sequence;
 use crate::model::endpoint::Incoming;
 use crate::model::world::NIL;
+use crate::policy::overload::Criticality;
 use crate::random::Key;
 use crate::time::{Duration, Time};
 
@@ -35,6 +36,12 @@ pub(crate) struct Task {
     pub join: u32,
     /// The next in the endpoint's queue.
     pub next: u32,
+    /// The one before it there.
+    pub previous: u32,
+    /// Until when its answer is wanted.
+    pub deadline: Time,
+    /// How important it is.
+    pub criticality: Criticality,
     /// The next branch of the same join.
     pub sibling: u32,
     /// The call or join that it waits for; on the way the caller that has sent it (a row of `World::callers`), or `NIL` where there is no way.
@@ -99,6 +106,9 @@ impl Task {
             pc: 0,
             join: NIL,
             next: NIL,
+            previous: NIL,
+            deadline: Time::MAX,
+            criticality: Criticality::Critical,
             sibling: NIL,
             waits_for: NIL,
             state: TaskState::Travelling,

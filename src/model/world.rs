@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::{self, Agenda, Digest, Sequence};
 use crate::model::audit::Audited;
+use crate::model::baggage::{self, Baggage};
 use crate::model::call::Call;
 use crate::model::caller::Caller;
 use crate::model::client::{Client, User};
@@ -16,7 +17,8 @@ use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
 use crate::model::plan::{
-    Discipline, EndpointPlan, Instr, Membership, OnCancel, OperationPlan, Owner, Plan, ServicePlan, Threading, UNLIMITED,
+    Discipline, EndpointPlan, Instr, Membership, OnCancel, OperationPlan, Owner, Plan, ServicePlan, SitePlan, Threading,
+    UNLIMITED,
 };
 use crate::model::pool::Opening;
 use crate::model::probe::Probe;
@@ -29,6 +31,7 @@ use crate::model::visit::Lanes;
 use crate::model::{Elision, RunOptions};
 use crate::policy::hedging::Way;
 use crate::policy::overload::Shield;
+use crate::policy::overload::codel::Codel;
 use crate::policy::{CallerInfo, EndpointIndex, Upstream, balancer};
 use crate::random::{Key, Purpose, Rng, Streams};
 use crate::time::{Duration, Time};
@@ -112,6 +115,9 @@ pub(crate) struct World<'p> {
     pub(super) clients: Vec<Client>,
     pub(super) users: Vec<User>,
     pub(super) calls: Table<Call>,
+    /// What each call carries along, if any carries anything.
+    pub(super) baggage: Vec<Baggage>,
+    pub(super) carries_baggage: bool,
     /// Those of them that are health checks.
     pub(super) checks_in_flight: usize,
     /// The site of each cluster's health checks.
@@ -127,6 +133,8 @@ pub(crate) struct World<'p> {
     pub(super) stations: Vec<Station>,
     /// By endpoint; those of services without any are never asked. Empty where no service has any.
     pub(super) shields: Vec<Option<Shield>>,
+    /// By endpoint; empty where no service has any.
+    pub(super) codels: Vec<Codel>,
     /// Requests at each endpoint, where events tell.
     pub(super) load: Vec<u32>,
     pub(super) lanes: Lanes,
@@ -189,6 +197,8 @@ impl<'p> World<'p> {
             clients: Vec::new(),
             users: Vec::new(),
             calls: Table::default(),
+            baggage: Vec::new(),
+            carries_baggage: baggage::is_carried(plan),
             checks_in_flight: 0,
             check_sites: plan.check_sites(),
             tasks: Table::default(),
@@ -199,6 +209,7 @@ impl<'p> World<'p> {
             endpoints: plan.endpoints.iter().map(Endpoint::new).collect(),
             stations: vec![Station::default(); plan.endpoints.len()],
             shields: shields(plan, &streams),
+            codels: codels(plan),
             streams,
             load: vec![0; plan.endpoints.len()],
             lanes,
@@ -239,6 +250,14 @@ impl<'p> World<'p> {
     /// Remembers which task serves a call, where a cancellation may ask.
     #[inline]
     pub(super) fn remember_task(&mut self, call: u32, task: u32) {
+        if self.carries_baggage {
+            let Baggage {
+                deadline, criticality, ..
+            } = self.baggage[call as usize];
+            let row = &mut self.tasks[task];
+            row.deadline = deadline;
+            row.criticality = criticality;
+        }
         if self.remembers_tasks {
             if self.task_of_call.len() <= call as usize {
                 self.task_of_call.resize(call as usize + 1, NIL);
@@ -257,6 +276,11 @@ fn shields(plan: &Plan, streams: &Streams) -> Vec<Option<Shield>> {
         (!options.is_empty()).then(|| Shield::new(options, streams.rng(Purpose::Shield, number), Time::ZERO))
     };
     (0..).zip(&plan.endpoints).map(shield).collect()
+}
+
+fn codels(plan: &Plan) -> Vec<Codel> {
+    let any = plan.services.iter().any(|service| service.codel.is_some());
+    vec![Codel::default(); if any { plan.endpoints.len() } else { 0 }]
 }
 
 fn upstream(plan: &Plan, cluster: &crate::model::plan::ClusterPlan) -> Arc<Upstream> {
@@ -328,6 +352,9 @@ fn service_state(
         && service.queue_timeout == Duration::MAX
         && service.on_cancel == OnCancel::Continue
         && service.shield.is_empty()
+        && service.codel.is_none()
+        && service.shed.is_none()
+        && !knows_deadlines(plan, index)
         && !is_struck(plan, index, service)
         && !comes_or_goes(plan, service)
         && leaves[operations].iter().all(|&is_leaf| is_leaf);
@@ -348,6 +375,12 @@ fn service_state(
         idle_listeners: Vec::new(),
         idle_rng: streams.rng(Purpose::Idle, u64::from(index)),
     }
+}
+
+/// Whether calls to a service say until when their answer is wanted.
+fn knows_deadlines(plan: &Plan, service: u32) -> bool {
+    let calls = |site: &SitePlan| plan.clusters[site.cluster as usize].service == service;
+    plan.sites.iter().any(|site| site.deadline_propagation && calls(site))
 }
 
 /// Whether any fault can strike an endpoint of a service, or what goes to and from it.
@@ -430,6 +463,7 @@ impl engine::World for World<'_> {
             }
             Event::PoolReady { caller } => self.pool_ready(caller, now, agenda),
             Event::HedgeDue { group } => self.hedge_due(group, sequence, now, agenda),
+            Event::InheritedDeadline { call } => self.inherited_deadline(call, sequence, now, agenda),
         }
     }
 }

@@ -17,6 +17,7 @@ pub const PARTS: &[Entry] = &[
     overload::adaptive_concurrency::ENTRY,
     overload::nack_admission_filter::ENTRY,
     overload::adaptive_throttling::ENTRY,
+    overload::codel::ENTRY,
     Entry {
         name: "envoy/strict_dns",
         family: "envoy",

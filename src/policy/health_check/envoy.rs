@@ -70,7 +70,7 @@ pub const ENTRY: Entry = Entry {
     about: "A caller asks each endpoint now and then whether it is well",
     source: "envoyproxy/envoy source/extensions/health_checkers/common/health_checker_base_impl.cc",
     checked: "Scripts of the state machine in the upstream source; Recordings of the real proxy with a host that fails and comes back",
-    differences: "Endpoints known from the start are taken to have passed their first check; a hung endpoint takes no connections, so a check by TCP fails too",
+    differences: "Endpoints known from the start have passed their first check, and in a simulation there has been traffic; a hung endpoint takes no connections, so a check by TCP fails too",
     schema: <HealthCheck as JsonSchema>::json_schema,
 };
 

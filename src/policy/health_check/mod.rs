@@ -101,8 +101,9 @@ impl Checker {
         }
     }
 
-    /// The first checks come after this share of the interval.
+    /// The first checks come after this share of the interval: the caller has been at work for a while, and has sent requests.
     pub fn set_phase(&mut self, share: f64, now: Time) {
+        self.traffic = true;
         let interval = self.options.interval();
         let first = Duration::from_nanos_f64(interval.0 as f64 * share);
         for at in 0..self.rows.len() {

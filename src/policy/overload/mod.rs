@@ -6,7 +6,9 @@
 pub mod adaptive_concurrency;
 pub mod adaptive_throttling;
 pub mod admission_control;
+pub mod codel;
 mod guard;
+pub mod load_shedding;
 pub mod local_rate_limit;
 pub mod nack_admission_filter;
 mod quantile;
@@ -15,4 +17,5 @@ mod values;
 
 pub(crate) use guard::Guard;
 pub use guard::GuardOptions;
+pub use load_shedding::Criticality;
 pub use shield::{Shield, ShieldOptions};

@@ -16,7 +16,7 @@ pub struct Part(pub(super) f64);
 pub struct Number(pub(super) f64);
 
 /// The one number in a wrapper, however deep.
-fn unwrapped<'de, A: MapAccess<'de>, T: Deserialize<'de>>(mut map: A, expected: &dyn de::Expected) -> Result<T, A::Error> {
+fn unwrapped<'de, A: MapAccess<'de>, T: Deserialize<'de>>(mut map: A, expected: &str) -> Result<T, A::Error> {
     const KEYS: &[&str] = &["value", "default_value", "runtime_key"];
     let mut found = None;
     while let Some(key) = map.next_key::<String>()? {
@@ -27,7 +27,7 @@ fn unwrapped<'de, A: MapAccess<'de>, T: Deserialize<'de>>(mut map: A, expected: 
             other => return Err(de::Error::unknown_field(other, KEYS)),
         }
     }
-    found.ok_or_else(|| de::Error::invalid_length(0, expected))
+    found.ok_or_else(|| de::Error::invalid_length(0, &expected))
 }
 
 impl Part {
@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for Part {
                         Ok(Percent(value as f64))
                     }
                     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Percent, A::Error> {
-                        unwrapped(map, &"`{value: 95}`")
+                        unwrapped(map, "`{value: 95}`")
                     }
                 }
                 deserializer.deserialize_any(PercentVisitor)
@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Part {
                 }
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Part, A::Error> {
-                let Percent(percent) = unwrapped(map, &self)?;
+                let Percent(percent) = unwrapped(map, "`{value: 95}`")?;
                 Part::new(percent / 100.0).map_err(de::Error::custom)
             }
         }
@@ -143,7 +143,7 @@ impl<'de> Deserialize<'de> for Number {
                 self.visit_f64(value as f64)
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Number, A::Error> {
-                unwrapped(map, &self)
+                unwrapped(map, "`{value: 2}`")
             }
         }
         deserializer.deserialize_any(NumberVisitor)

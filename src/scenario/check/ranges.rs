@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{clients as readable_clients, each_step, given, services as readable_services};
 use crate::policy::PRIORITY_MAX;
 use crate::policy::overload::{
-    adaptive_concurrency, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter,
+    adaptive_concurrency, adaptive_throttling, admission_control, codel, load_shedding, local_rate_limit, nack_admission_filter,
 };
 use crate::random::{ArrivalConfig, DistributionConfig, Unit};
 use crate::scenario::compile::zone_of;
@@ -101,7 +101,13 @@ pub(super) fn services(document: &Document, _: &Index<'_>, diagnostics: &mut Dia
         }
         if let Some((queue, _)) = given(&service.queue) {
             longer_than_zero(&queue.timeout, "timeout", diagnostics);
+            sensible(queue.codel.as_ref(), codel::Options::check, diagnostics);
         }
+        sensible(
+            service.load_shedding.as_ref(),
+            |shedding| shedding_of(shedding, service),
+            diagnostics,
+        );
         sensible(
             service.local_rate_limit.as_ref(),
             local_rate_limit::Options::check,
@@ -125,6 +131,18 @@ pub(super) fn services(document: &Document, _: &Index<'_>, diagnostics: &mut Dia
         }
         endpoints(service, diagnostics);
     }
+}
+
+/// Whether shares of an endpoint's room can be taken: it must have an end.
+fn shedding_of(shedding: &load_shedding::Options, service: &Service) -> Result<(), String> {
+    shedding.check()?;
+    let ends = |limit: Option<&Limit>| matches!(limit, Some(Limit::Number(_)));
+    let queue = given(&service.queue).and_then(|(queue, _)| given(&queue.limit));
+    let has_room = ends(given(&service.concurrency).map(|(limit, _)| limit)) && ends(queue.map(|(limit, _)| limit));
+    if shedding.capacity.is_none() && !has_room {
+        return Err("`capacity` is needed where `concurrency` or the `limit` of `queue` is `unlimited`".to_string());
+    }
+    Ok(())
 }
 
 /// What a policy says of its own options.

@@ -25,6 +25,7 @@ impl Compiler<'_, '_> {
                 path: &client.call,
                 meshes: &[],
                 timeout: value(&client.timeout).copied(),
+                criticality: value(&client.criticality).copied(),
                 request_size: &client.request_size,
                 response_size: &client.response_size,
             });

@@ -143,6 +143,7 @@ impl<'a> Writer<'a, '_, '_> {
             path,
             meshes: &scope.meshes,
             timeout: None,
+            criticality: value(&step.criticality).copied(),
             request_size: &step.request_size,
             response_size: &step.response_size,
         })

@@ -9,7 +9,9 @@ use serde::de::value::{Error, StrDeserializer};
 use super::{Compiler, value};
 use crate::model::plan::{self, ClusterPlan, ConnectionPlan, DiscoveryPlan, EdgePlan, Owner, SitePlan};
 use crate::policy::candidates::{self, Parts};
-use crate::policy::overload::{GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
+use crate::policy::overload::{
+    Criticality, GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter,
+};
 use crate::policy::{
     ClusterConfig, MetadataMatch, balancer, circuit_breaker, connection_pool, discovery, failure_accrual, health_check, hedging,
     outlier_detection, retry,
@@ -49,6 +51,7 @@ pub(super) struct Call<'s> {
     pub(super) meshes: &'s [&'s Mesh],
     /// The limit of a client besides that of `mesh`.
     pub(super) timeout: Option<Duration>,
+    pub(super) criticality: Option<Criticality>,
     pub(super) request_size: &'s Option<Field<DistributionConfig>>,
     pub(super) response_size: &'s Option<Field<DistributionConfig>>,
 }
@@ -57,6 +60,7 @@ pub(super) struct Call<'s> {
 struct Policy<'s> {
     balancer: Option<&'s balancer::Config>,
     timeout: Option<Duration>,
+    deadline_propagation: bool,
     retry: Option<&'s retry::Options>,
     hedge_policy: Option<&'s hedging::HedgePolicy>,
     hedging: Option<&'s hedging::Options>,
@@ -104,6 +108,7 @@ impl<'s> Policy<'s> {
         let mut policy = Policy {
             balancer: None,
             timeout: None,
+            deadline_propagation: false,
             retry: None,
             hedge_policy: None,
             hedging: None,
@@ -120,6 +125,7 @@ impl<'s> Policy<'s> {
         for mesh in levels {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
             policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
+            policy.deadline_propagation = inherit(&mesh.deadline_propagation, Some(&policy.deadline_propagation)) == Some(&true);
             policy.retry = inherit(&mesh.retry, policy.retry);
             policy.hedge_policy = inherit(&mesh.hedge_policy, policy.hedge_policy);
             policy.hedging = inherit(&mesh.hedging, policy.hedging);
@@ -237,6 +243,8 @@ impl Compiler<'_, '_> {
             demand,
             timeout: limit(policy.timeout).min(limit(call.timeout)),
             per_try_timeout: limit(policy.retry.and_then(retry::Options::attempt_timeout)),
+            deadline_propagation: policy.deadline_propagation,
+            criticality: call.criticality,
             request_size,
             response_size,
         });

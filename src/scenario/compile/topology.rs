@@ -288,14 +288,21 @@ fn endpoint_info(service: &Service, endpoint: Option<&Endpoint>, zone: &str) -> 
 /// A service without its places in the plan.
 fn service_plan(service: &Service) -> ServicePlan {
     let queue = value(&service.queue);
+    let concurrency = limit(&service.concurrency);
+    let queue_limit = queue.map_or(UNLIMITED, |queue| limit(&queue.limit));
     ServicePlan {
         first_endpoint: 0,
         endpoint_count: 0,
-        concurrency: limit(&service.concurrency),
-        queue_limit: queue.map_or(UNLIMITED, |queue| limit(&queue.limit)),
+        concurrency,
+        queue_limit,
         discipline: match queue.and_then(|queue| value(&queue.discipline)) {
             None | Some(Discipline::Fifo) => plan::Discipline::Fifo,
             Some(Discipline::Lifo) => plan::Discipline::Lifo,
+            Some(Discipline::AdaptiveLifo) => plan::Discipline::AdaptiveLifo(
+                queue
+                    .and_then(|queue| value(&queue.lifo_switch_threshold))
+                    .map_or(concurrency, |&threshold| threshold),
+            ),
             Some(Discipline::Ps) => plan::Discipline::ProcessorSharing,
         },
         cores: value(&service.cores).map_or(1, |&cores| cores),
@@ -316,6 +323,8 @@ fn service_plan(service: &Service) -> ServicePlan {
             admission_control: value(&service.admission_control).cloned(),
             adaptive_concurrency: value(&service.adaptive_concurrency).cloned(),
         },
+        codel: queue.and_then(|queue| value(&queue.codel)).cloned(),
+        shed: value(&service.load_shedding).map(|shedding| shedding.limits(concurrency.saturating_add(queue_limit))),
         first_operation: 0,
         operation_count: 0,
     }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::policy::overload::Criticality;
 use crate::random::{ArrivalConfig, DistributionConfig, Share};
 use crate::scenario::decode::Field;
 use crate::time::Duration;
@@ -23,6 +24,9 @@ pub struct Client {
     pub zone: Option<Field<String>>,
     /// How long it waits for an answer at most, besides the `timeout` of `mesh`.
     pub timeout: Option<Field<Duration>>,
+    /// How important its requests are, for services that shed load: `sheddable`, `sheddable_plus`, `critical` or `critical_plus`; `critical` if
+    /// absent.
+    pub criticality: Option<Field<Criticality>>,
     /// What is promised to it: how fast failures use up its error budget is measured against this.
     pub slo: Option<Field<Slo>>,
     /// Bytes of a request; none if absent.

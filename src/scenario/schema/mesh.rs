@@ -27,6 +27,9 @@ pub struct Mesh {
     pub discovery: Inherited<Field<discovery::Config>>,
     /// Time for a call with all its retries; no limit if absent or 0.
     pub timeout: Inherited<Field<Duration>>,
+    /// Whether a call tells until when its answer is wanted: what it calls in turn ends by then, and a request whose time has passed is
+    /// dropped before it is served. It does not if absent.
+    pub deadline_propagation: Inherited<Field<bool>>,
     /// When a call is tried again; never if absent.
     pub retry: Inherited<Field<retry::Options>>,
     /// Whether a retry is made beside an attempt whose `per_try_timeout` has passed, as in Envoy; it takes its place if absent.

@@ -9,7 +9,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::mesh::Mesh;
 use super::values::{Bandwidth, Limit};
-use crate::policy::overload::{adaptive_concurrency, admission_control, local_rate_limit};
+use crate::policy::overload::{Criticality, adaptive_concurrency, admission_control, codel, load_shedding, local_rate_limit};
 use crate::policy::{Metadata, PRIORITY_MAX};
 use crate::random::{DistributionConfig, Share};
 use crate::scenario::decode::{Field, LIST_OR_ONE, Named};
@@ -95,6 +95,8 @@ pub struct Service {
     /// How many requests each endpoint has at once, found from how latency grows with them; beyond it the answer is 503. No limit if
     /// absent.
     pub adaptive_concurrency: Option<Field<adaptive_concurrency::Options>>,
+    /// A filling endpoint turns the less important requests away first; it does not if absent.
+    pub load_shedding: Option<Field<load_shedding::Options>>,
     /// What can be called, by name: each a list of steps that run in order.
     pub operations: Field<Named<Vec<Field<Step>>>>,
     /// Overrides the scenario's `mesh`, key by key, for calls to this service.
@@ -164,6 +166,10 @@ pub struct Queue {
     pub discipline: Option<Field<Discipline>>,
     /// After this long in the queue the answer is 503; never if absent.
     pub timeout: Option<Field<Duration>>,
+    /// While the queue never empties, what has waited too long is answered 503 instead of served; it is served if absent.
+    pub codel: Option<Field<codel::Options>>,
+    /// Under `adaptive_lifo` the youngest is served first while more than so many wait; as many as an endpoint serves at once if absent.
+    pub lifo_switch_threshold: Option<Field<u32>>,
 }
 
 /// Who is served next.
@@ -174,6 +180,8 @@ pub enum Discipline {
     Fifo,
     /// The youngest first.
     Lifo,
+    /// In the order of arrival while few wait, and the youngest first while many do.
+    AdaptiveLifo,
     /// All at once, sharing the cores; a request uses at most one.
     Ps,
 }
@@ -224,6 +232,8 @@ pub struct Step {
     pub on_error: Option<Field<OnError>>,
     /// Overrides `mesh`, key by key, for the calls of this step.
     pub mesh: Option<Field<Mesh>>,
+    /// How important a call is, as `criticality` of a client; as the request that it is made for if absent.
+    pub criticality: Option<Field<Criticality>>,
     /// Bytes of a call's request; none if absent.
     pub request_size: Option<Field<DistributionConfig>>,
     /// Bytes of a call's answer; none if absent.

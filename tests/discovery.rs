@@ -83,8 +83,15 @@ fn delays(cases: &[Case]) -> String {
 pub fn dns_delays() -> String {
     delays(&[
         ("{dns: {ttl: 30s, records: instant}}", "crash", (13.2, 16.8), 30.0),
-        ("{dns: {dns_refresh_rate: 5s, records: instant}}", "crash", (4.4, 5.6), 10.0),
-        ("{dns: {client: jvm, records: instant}}", "crash", (15.5, 20.0), 36.0),
+        ("{dns: {dns_refresh_rate: 5s, records: instant}}", "crash", (2.2, 2.8), 5.0),
+        // An answer that is kept for 30 s is still handed out after 28 s, and not after 35 s.
+        (
+            "{dns: {dns_refresh_rate: 7s, ttl: 30s, records: instant}}",
+            "crash",
+            (15.4, 19.6),
+            35.0,
+        ),
+        ("{dns: {client: jvm, records: instant}}", "crash", (13.2, 16.8), 30.0),
         ("{dns: {ttl: 5s}}", "crash", (2.5, 4.5), 6.4),
         ("{dns: {ttl: 30s}}", "new", (13.2, 16.9), 30.4),
     ])

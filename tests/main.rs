@@ -7,6 +7,7 @@ mod determinism;
 mod discovery;
 mod fidelity;
 mod policy;
+mod profiles;
 mod readme;
 mod report;
 mod scenario;

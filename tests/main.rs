@@ -9,6 +9,7 @@ mod faults;
 mod fidelity;
 mod measures;
 mod policy;
+mod profiles;
 mod readme;
 mod report;
 mod scenario;

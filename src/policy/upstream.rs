@@ -57,6 +57,8 @@ pub struct View {
     candidates: Candidates,
     // What a balancer of a caller with this view is a copy of; what all copies can use is behind an `Arc` in it.
     prototype: Box<Balancer>,
+    // What the first came to who was told another list: most are told the same, and need not find out by themselves what follows.
+    next: OnceLock<Weak<View>>,
 }
 
 /// What all views of an upstream have in common.
@@ -188,6 +190,7 @@ impl View {
             candidates,
             identity: Box::new(identity),
             common,
+            next: OnceLock::new(),
         }
     }
 
@@ -254,9 +257,37 @@ impl View {
         is_busy: impl Fn(EndpointIndex) -> bool,
         place: &mut Arc<Moment<View>>,
     ) -> Arc<View> {
+        let known = self.next.get().and_then(Weak::upgrade);
+        if let Some(next) = known.filter(|next| next.says(answer)) {
+            return next;
+        }
         let listing = self.listing().successor(&self.common.shape, answer, is_busy);
         let identity = Identity::new(listing, self.identity.caller.clone());
-        self.come_to(identity, place, |identity| identity.candidates(&self.common))
+        let next = self.come_to(identity, place, |identity| identity.candidates(&self.common));
+        if next.has_indices_of(self) {
+            self.next.get_or_init(|| Arc::downgrade(&next));
+        }
+        next
+    }
+
+    /// Whether it is what follows from an answer, where its indices are given.
+    fn says(&self, answer: &[EndpointInfo]) -> bool {
+        let listed = self.endpoints().iter().zip(answer);
+        self.endpoints().len() == answer.len()
+            && listed
+                .into_iter()
+                .all(|(&endpoint, info)| self.info(endpoint) == info && self.health(endpoint) == info.health)
+    }
+
+    /// Whether each of its endpoints had its index before: then that did not depend on who was told.
+    fn has_indices_of(&self, before: &View) -> bool {
+        let known = &before.listing().infos;
+        let had = |&endpoint: &EndpointIndex| {
+            known
+                .get(endpoint.at())
+                .is_some_and(|info| info.address == self.info(endpoint).address)
+        };
+        self.endpoints().iter().all(had)
     }
 
     /// This view as another caller has it.
@@ -285,6 +316,7 @@ impl View {
                 identity: Box::new(identity.clone()),
                 prototype: self.prototype.clone(),
                 common: Arc::clone(&self.common),
+                next: OnceLock::new(),
             };
             let stale: Vec<usize> = match view.order_of_localities_matters() && view.identity.caller != self.identity.caller {
                 true => (0..view.listing().level_count()).collect(),

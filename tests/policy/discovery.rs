@@ -493,3 +493,10 @@ fn locality_rules() -> String {
     }
     "4 orders of priority, shares, 3 refusals".to_string()
 }
+
+#[test]
+fn every_check_holds() {
+    for row in EVIDENCE {
+        println!("{}: {}: {}", row.policy, row.against, (row.check)());
+    }
+}

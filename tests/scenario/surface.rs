@@ -177,7 +177,7 @@ fn the_schema_describes_the_document() {
         ("Client", "call arrivals key callers zone timeout request_size response_size"),
         (
             "Mesh",
-            "balancer discovery timeout retry common_lb_config healthy_panic_threshold overprovisioning_factor \
+            "profile balancer discovery timeout retry common_lb_config healthy_panic_threshold overprovisioning_factor \
              weighted_priority_health lb_subset_config metadata_match connection_pool",
         ),
         ("Fault", "at for crash slow errors partition random"),

@@ -18,29 +18,29 @@ use serde::Deserialize;
 use crate::random::{DistributionConfig, Unit};
 use crate::time::Duration;
 
-/// How the callers of an upstream learn of its endpoints.
+/// How the callers of an upstream learn of its endpoints. In boxes: a step of a scenario may hold one, and steps are nested.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Config {
     /// They know all of them from the start, and never learn anything else.
     Static,
     /// By asking name servers again and again.
-    Dns(dns::Options),
+    Dns(Box<dns::Options>),
     /// By asking a registry again and again.
     #[serde(alias = "rest")]
-    Poll(poll::Options),
+    Poll(Box<poll::Options>),
     /// By Netflix's Eureka, with a client and Ribbon's list of servers.
-    Eureka(eureka::Options),
+    Eureka(Box<eureka::Options>),
     /// By Consul's blocking queries.
-    Consul(consul::Options),
+    Consul(Box<consul::Options>),
     /// By Istio's control plane, which pushes over xDS.
     #[serde(alias = "istio")]
-    Xds(xds::Options),
+    Xds(Box<xds::Options>),
     /// By Linkerd's destination controller, which streams to each proxy.
-    Linkerd(xds::Linkerd),
+    Linkerd(Box<xds::Linkerd>),
     /// By the rules that kube-proxy writes on each node.
     #[serde(alias = "kube_proxy")]
-    Kubernetes(kubernetes::Options),
+    Kubernetes(Box<kubernetes::Options>),
 }
 
 /// Where a change of the truth comes to be known first.
@@ -107,11 +107,11 @@ impl Config {
             Config::Static => return None,
             Config::Dns(options) => options.records.source(&options.kubernetes),
             Config::Poll(options) => options.records.source(&options.kubernetes),
-            Config::Eureka(options) => Source::Eureka(options.clone()),
-            Config::Consul(options) => Source::Consul(options.clone()),
+            Config::Eureka(options) => Source::Eureka(eureka::Options::clone(options)),
+            Config::Consul(options) => Source::Consul(consul::Options::clone(options)),
             Config::Xds(options) => Source::Kubernetes(options.kubernetes.clone()),
             Config::Linkerd(options) => Source::Kubernetes(options.kubernetes.clone()),
-            Config::Kubernetes(options) => Source::Kubernetes(options.clone()),
+            Config::Kubernetes(options) => Source::Kubernetes(kubernetes::Options::clone(options)),
         })
     }
 
@@ -147,7 +147,7 @@ impl Config {
             }
             Config::Kubernetes(options) => {
                 set(Stage::Sync, &options.kube_proxy.sync_duration);
-                Some(options)
+                Some(options.as_ref())
             }
         };
         if let Some(pods) = pods {

@@ -115,3 +115,47 @@ fn a_crash_ends_idle_connections_without_a_failed_call() {
         assert!(loads.iter().all(|load| (load - 400.0).abs() <= 8.0), "{protocol}: {loads:?}");
     }
 }
+
+#[test]
+fn a_connection_that_cannot_be_had_fails_all_who_wait_for_it() {
+    for protocol in ["http1", "http2"] {
+        for (mode, latency) in [("hang", 0.1), ("refuse", 0.002)] {
+            let fault = format!("faults:\n  - {{at: 0s, crash: {{endpoint: s/s-0, mode: {mode}}}}}");
+            let pool = format!("{{protocol: {protocol}, connect_timeout: 100ms}}");
+            let summary = run("envoy/round_robin", &pool, 1, &fault);
+            let failures = &client(&summary).failures_total;
+            assert_eq!(
+                failures.get("connect_failure"),
+                Some(&796),
+                "{protocol}, {mode}: {failures:?}"
+            );
+            let slowest = client(&summary).failed_latency_seconds.get("max").and_then(|max| max.value);
+            // Who comes while it is being set up fails with it.
+            assert!(
+                slowest.is_some_and(|slowest| (slowest - latency).abs() < 0.002),
+                "{protocol}, {mode}: {slowest:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn limited_connections_carry_what_plain_ones_do() {
+    // A limit that is never reached changes nothing: 20 calls a second need one connection to each of five endpoints.
+    for protocol in ["http1", "http2"] {
+        let pool = format!("{{protocol: {protocol}, connect_timeout: 1s}}");
+        check("envoy/round_robin", &pool, 5, 5.0);
+        check(
+            "envoy/round_robin",
+            &format!("{{protocol: {protocol}, connect_timeout: 1s, idle_timeout: 20ms}}"),
+            5,
+            200.0,
+        );
+    }
+    check(
+        "envoy/round_robin",
+        "{connect_timeout: 1s, max_requests_per_connection: 4}",
+        5,
+        50.0,
+    );
+}

@@ -174,7 +174,6 @@ impl World<'_> {
     fn hedge_late(&mut self, call: u32, group: u32, now: Time, agenda: &mut Agenda<Event>) {
         let Group {
             started,
-            live,
             holds_slot,
             next,
             ..
@@ -182,12 +181,10 @@ impl World<'_> {
         let cluster = self.calls[call].cluster;
         let caller = &mut self.callers[cluster as usize].cluster;
         // One that waits for its moment is the next attempt already.
-        let verdict = if next == Sequence::NONE && (started as usize) < ATTEMPTS_MAX {
-            caller.hedge(u32::from(started), holds_slot)
-        } else {
-            Verdict::Done
-        };
-        match verdict {
+        if next != Sequence::NONE || started as usize >= ATTEMPTS_MAX {
+            return;
+        }
+        match caller.hedge(u32::from(started), holds_slot) {
             Verdict::Retry { after } => {
                 let row = &mut self.groups[group];
                 let place = row.members.iter().position(|&member| member == call);
@@ -195,18 +192,8 @@ impl World<'_> {
                 row.holds_slot = true;
                 row.next = agenda.at(now + after, Event::HedgeDue { group });
             }
-            // Without another one an attempt ends as it would without hedging, unless others are under way.
-            Verdict::Done if next == Sequence::NONE => {
-                self.groups[group].holds_slot = false;
-                if live > 1 {
-                    let row = &mut self.groups[group];
-                    let place = row.members.iter().position(|&member| member == call);
-                    row.late[place.expect("it is under way")] = true;
-                } else {
-                    self.finish_hedged(call, Answer::PerTryTimeout, now, agenda);
-                }
-            }
-            Verdict::Done => {}
+            // Without another one it just goes on.
+            Verdict::Done => self.groups[group].holds_slot = false,
         }
     }
 
@@ -285,9 +272,7 @@ impl World<'_> {
                 };
                 if row.next != Sequence::NONE {
                     !caller.is_retriable(answer)
-                } else if (row.started as usize) < ATTEMPTS_MAX
-                    && let Verdict::Retry { after } = caller.ask_retry(&outcome, row.holds_slot, now)
-                {
+                } else if let Verdict::Retry { after } = caller.ask_retry(&outcome, row.holds_slot, now) {
                     self.groups[group].holds_slot = true;
                     self.groups[group].next = agenda.at(now + after, Event::HedgeDue { group });
                     false

@@ -115,17 +115,18 @@ impl World<'_> {
             self.observe.sent_in_vain(service, now);
         }
         let mut connect = Duration::ZERO;
-        match &self.callers[self.calls[call].cluster as usize].connections {
-            None => {}
-            Some(Connections::Limited(_)) => {
+        let connections = &self.callers[self.calls[call].cluster as usize].connections;
+        if let Some(kind) = connections {
+            if matches!(kind, Connections::Limited(_)) {
                 if self.wait_for_connection(call, now, agenda) {
                     return;
                 }
+            } else {
+                match self.connection(&incoming, link, now) {
+                    Some(wait) => connect = wait,
+                    None => return self.send_syn(&incoming, link, now, agenda),
+                }
             }
-            Some(_) => match self.connection(&incoming, link, now) {
-                Some(wait) => connect = wait,
-                None => return self.send_syn(&incoming, link, now, agenda),
-            },
         }
         self.transmit(&incoming, link, connect, now, agenda);
     }

@@ -109,7 +109,7 @@ impl Breaker {
                 self.state = State::Open { at };
                 return;
             }
-            at = at + interval;
+            at += interval;
         }
     }
 

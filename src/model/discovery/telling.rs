@@ -224,7 +224,7 @@ impl World<'_> {
             let (mut at, mut failures) = (began, 0);
             while at <= now {
                 let wait = dns::back_off(RECONNECT_BASE, RECONNECT_MAX, failures, &mut state.rng);
-                at = at + wait.max(Duration::from_millis(1));
+                at += wait.max(Duration::from_millis(1));
                 failures = failures.saturating_add(1);
             }
             self.later(at, Item::Reconnects { plane, proxy }, agenda);

@@ -105,7 +105,8 @@ impl LocalityLbSetting {
     /// # Errors
     /// A sentence about the first that does not.
     pub fn check(&self) -> Result<(), String> {
-        if !self.distribute.is_empty() && !(self.failover.is_empty() && self.failover_priority.is_empty()) {
+        let has_failover = !self.failover.is_empty() || !self.failover_priority.is_empty();
+        if has_failover && !self.distribute.is_empty() {
             return Err("`distribute` excludes `failover` and `failover_priority`".to_string());
         }
         for rule in &self.distribute {

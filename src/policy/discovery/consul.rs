@@ -46,6 +46,7 @@ pub struct Options {
 
 /// What a check says at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(rename = "ConsulStatus")]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Not to be used.

@@ -61,6 +61,7 @@ pub struct Options {
 
 /// Who keeps answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(rename = "DnsCache")]
 #[serde(rename_all = "snake_case")]
 pub enum Cache {
     /// Each caller by itself.
@@ -73,6 +74,7 @@ pub enum Cache {
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(rename = "DnsClient")]
 #[serde(rename_all = "snake_case")]
 pub enum Client {
     /// Envoy, again and again.
@@ -89,6 +91,7 @@ pub enum Client {
 
 /// Envoy's kinds of clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(rename = "DnsClusterType")]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Every address is an endpoint.

@@ -60,6 +60,7 @@ pub enum Source {
 
 /// Who keeps the list that name servers and registries answer from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(rename = "DiscoveryRecords")]
 #[serde(rename_all = "snake_case")]
 pub enum Records {
     /// Kubernetes: the ready pods, after its own delays.

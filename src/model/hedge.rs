@@ -210,6 +210,7 @@ impl World<'_> {
             retry_after: None,
         };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
+            self.count_waste_of(call);
             self.cancel_task(call, now, agenda);
         }
         let row = &mut self.groups[group];

@@ -154,7 +154,9 @@ impl World<'_> {
         let plan = &self.plan.endpoints[row.first as usize..];
         let listed = plan.iter().zip(&row.believed).filter(|(_, is_listed)| **is_listed);
         let answer: Vec<EndpointInfo> = listed.map(|(endpoint, _)| endpoint.info.clone()).collect();
-        self.callers[row.caller as usize].cluster.on_resolved(&answer, now);
+        let caller = row.caller;
+        self.callers[caller as usize].cluster.on_resolved(&answer, now);
+        self.beliefs_changed(caller, now);
     }
 
     /// A learner's next answer is what its source lists now.

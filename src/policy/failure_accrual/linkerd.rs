@@ -261,7 +261,7 @@ impl Record {
 
     /// Whether the answer to the request that tries the endpoint shows that it is well.
     pub fn is_well(&self, rules: &Rules, answer: Answer) -> bool {
-        !is_failure(answer) && !(rules.rate.is_some() && is_rate_limit(answer))
+        !(is_failure(answer) || rules.rate.is_some() && is_rate_limit(answer))
     }
 
     /// How long the endpoint is shut now.
@@ -307,7 +307,7 @@ impl Window {
             self.parts[(self.current + step as usize) % PARTS] = (0, 0);
         }
         self.current = (self.current + (steps % PARTS as u64) as usize) % PARTS;
-        self.since = self.since + Duration(steps * part.0);
+        self.since += Duration(steps * part.0);
     }
 
     fn is_below(&self, rule: RateRule) -> bool {

@@ -25,7 +25,7 @@ pub const PARTS: &[Entry] = &[
         source: "envoyproxy/envoy source/extensions/clusters/dns, strict_dns, logical_dns; RFC 1035, RFC 2308",
         checked: "rules of when it asks next; delays over the time of an answer",
         differences: "one name for all endpoints of an upstream; connections to removed endpoints are not drained",
-        schema: |generator| generator.subschema_for::<dns::Options>(),
+        schema: |generator| <dns::Options>::json_schema(generator),
     },
     Entry {
         name: "grpc/dns",
@@ -34,7 +34,7 @@ pub const PARTS: &[Entry] = &[
         source: "grpc/grpc-go internal/resolver/dns/dns_resolver.go",
         checked: "its floor and its back-off",
         differences: "",
-        schema: |generator| generator.subschema_for::<dns::Options>(),
+        schema: |generator| <dns::Options>::json_schema(generator),
     },
     Entry {
         name: "poll/registry",
@@ -43,7 +43,7 @@ pub const PARTS: &[Entry] = &[
         source: "envoyproxy/envoy source/extensions/config_subscription/rest/http_subscription_impl.cc",
         checked: "delays over an interval",
         differences: "",
-        schema: |generator| generator.subschema_for::<poll::Options>(),
+        schema: |generator| <poll::Options>::json_schema(generator),
     },
     Entry {
         name: "eureka/registry",
@@ -52,7 +52,7 @@ pub const PARTS: &[Entry] = &[
         source: "Netflix/eureka eureka-core/src/main/java/com/netflix/eureka/registry/AbstractInstanceRegistry.java",
         checked: "vectors of thresholds and evictions; a lease that ends after twice its time; delays of new and crashed instances",
         differences: "one server without peers; one client and Ribbon per caller and upstream",
-        schema: |generator| generator.subschema_for::<eureka::Options>(),
+        schema: |generator| <eureka::Options>::json_schema(generator),
     },
     Entry {
         name: "consul/health",
@@ -61,7 +61,7 @@ pub const PARTS: &[Entry] = &[
         source: "hashicorp/consul agent/checks/check.go, hashicorp/memberlist",
         checked: "times of its checks",
         differences: "a silent node is suspected by its peers at once after one probe; no reaper, no anti-entropy (changes are sent as they come)",
-        schema: |generator| generator.subschema_for::<consul::Options>(),
+        schema: |generator| <consul::Options>::json_schema(generator),
     },
     Entry {
         name: "istio/xds",
@@ -70,7 +70,7 @@ pub const PARTS: &[Entry] = &[
         source: "istio/istio pilot/pkg/xds/discovery.go, pushqueue.go, pilot/pkg/features/tuning.go",
         checked: "its timeline of debounced events; a queue that merges; delays from pod to proxy",
         differences: "the computation of a push takes no time besides that of each proxy",
-        schema: |generator| generator.subschema_for::<xds::Options>(),
+        schema: |generator| <xds::Options>::json_schema(generator),
     },
     Entry {
         name: "linkerd/destination",
@@ -79,7 +79,7 @@ pub const PARTS: &[Entry] = &[
         source: "linkerd/linkerd2 controller/api/destination",
         checked: "delays from pod to proxy",
         differences: "",
-        schema: |generator| generator.subschema_for::<xds::Linkerd>(),
+        schema: |generator| <xds::Linkerd>::json_schema(generator),
     },
     Entry {
         name: "kubernetes/endpoint_slices",
@@ -88,7 +88,7 @@ pub const PARTS: &[Entry] = &[
         source: "kubernetes/kubernetes pkg/kubelet/prober, pkg/controller/nodelifecycle, pkg/controller/endpointslice, pkg/proxy",
         checked: "times of detection; kube-proxy's token bucket; delays from pod to node",
         differences: "each caller and upstream has kube-proxy's limit by itself, and a node of its own",
-        schema: |generator| generator.subschema_for::<kubernetes::Options>(),
+        schema: |generator| <kubernetes::Options>::json_schema(generator),
     },
     Entry {
         name: "istio/locality_lb_setting",
@@ -97,7 +97,7 @@ pub const PARTS: &[Entry] = &[
         source: "istio/istio pilot/pkg/networking/core/loadbalancer/loadbalancer.go",
         checked: "vectors of priorities and weights; labels and regions by its rules",
         differences: "where there are no regions, a pattern of one name means a zone; where patterns overlap the first by name counts, not a random one",
-        schema: |generator| generator.subschema_for::<LocalityLbSetting>(),
+        schema: |generator| <LocalityLbSetting>::json_schema(generator),
     },
     Entry {
         name: "envoy/retry",

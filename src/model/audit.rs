@@ -51,10 +51,11 @@ impl World<'_> {
         let mut attempts = vec![Vec::new(); self.callers.len()];
         for call in self.calls.slots() {
             let row = &self.calls[call];
-            if row.site == NIL {
+            if row.site == NIL || self.is_check(row.site) {
                 continue;
             }
-            open += 1;
+            // Further attempts of a call that hedges are rows, and no calls.
+            open += u64::from(!self.is_further_attempt(call));
             if row.endpoint != NIL {
                 attempts[row.cluster as usize].push(row.endpoint);
             }

@@ -70,6 +70,20 @@ impl World<'_> {
         self.baggage[call as usize] = baggage;
     }
 
+    /// Packs for a further attempt of a call what the call itself carries.
+    pub(super) fn pack_like(&mut self, further: u32, call: u32) {
+        if !self.carries_baggage {
+            return;
+        }
+        if self.baggage.len() <= further as usize {
+            self.baggage.resize(further as usize + 1, Baggage::NONE);
+        }
+        self.baggage[further as usize] = Baggage {
+            wake: Baggage::NONE.wake,
+            ..self.baggage[call as usize]
+        };
+    }
+
     /// Whether a call's deadline has passed before it could be sent.
     #[inline]
     pub(super) fn is_too_late(&self, call: u32, now: Time) -> bool {

@@ -119,6 +119,7 @@ impl World<'_> {
             ..self.calls[primary]
         });
         self.next_generation = self.next_generation.wrapping_add(1);
+        self.pack_like(call, primary);
         self.join_group(call, group);
         if self.tried.len() <= call as usize {
             self.tried.resize_with(call as usize + 1, Vec::new);

@@ -1,6 +1,7 @@
 //! One caller's view of one upstream: the only door for drivers.
 
 mod limits;
+mod watching;
 
 use std::sync::Arc;
 
@@ -13,13 +14,13 @@ use crate::policy::overload::Guard;
 use crate::policy::pinned::Pinned;
 use crate::policy::timeline::Moment;
 use crate::policy::upstream::{Upstream, View};
-use crate::policy::watch::{Notice, Watch};
+use crate::policy::watch::Watch;
 use crate::policy::{
     CallInfo, CallerInfo, EndpointIndex, EndpointInfo, Health, LoadReport, MatchId, MetadataMatch, Outcome, Refusal, Ticket,
-    Verdict, health_check,
+    Verdict,
 };
 use crate::random::Rng;
-use crate::time::{Duration, Time};
+use crate::time::Time;
 
 /// One caller's view of one upstream, and what it knows besides.
 #[derive(Debug)]
@@ -413,119 +414,6 @@ impl Cluster {
         let next = self.view.seen_by(caller, &mut self.place);
         self.come_to(next);
         self.prefer_localities(caller, now);
-    }
-
-    /// From now on this caller believes `health` of an endpoint of the list.
-    pub fn on_health(&mut self, endpoint: EndpointIndex, health: Health, now: Time) {
-        let health = match &mut self.watch {
-            None => health,
-            Some(watch) => {
-                watch.on_discovered(endpoint, health);
-                watch.health(endpoint)
-            }
-        };
-        self.believe(endpoint, health, now);
-    }
-
-    /// When [`Cluster::on_timer`] is to be called next; [`Time::MAX`]: never. What is called earlier may change it.
-    #[inline]
-    pub fn next_timer(&self) -> Time {
-        self.watch.as_ref().map_or(Time::MAX, |watch| watch.next_timer())
-    }
-
-    /// Time has come to [`Cluster::next_timer`].
-    pub fn on_timer(&mut self, now: Time) {
-        if let Some(watch) = &mut self.watch {
-            watch.on_timer(now);
-            self.obey_waiting(now);
-            self.obey_watch(now);
-        }
-    }
-
-    /// Periodic work of this caller begins after this share of its period, from 0 to 1; without a call it begins with a whole one. To
-    /// be called once, at the start.
-    pub fn set_phase(&mut self, share: f64, now: Time) {
-        if let Some(watch) = &mut self.watch {
-            watch.set_phase(share, now);
-        }
-    }
-
-    /// Attempts that will be said to have timed out or to be reset had a connection, unless they are connect failures: where Envoy counts
-    /// attempts without an answer by themselves it counts their connection too. Without this a driver says nothing of connections.
-    pub fn expect_connections(&mut self) {
-        if let Some(watch) = &mut self.watch {
-            watch.expect_connections();
-        }
-    }
-
-    /// An endpoint that is to be asked now whether it is well, and how long to wait for its answer; to be called when time has come to
-    /// [`Cluster::next_timer`], until there is none.
-    #[inline]
-    pub fn next_check(&mut self, now: Time) -> Option<(EndpointIndex, Duration)> {
-        self.watch.as_mut().and_then(|watch| watch.next_check(now))
-    }
-
-    /// What a health check has found, or (an immediate failure) what a request's answer has said of it.
-    pub fn on_checked(&mut self, endpoint: EndpointIndex, finding: health_check::Finding, now: Time) {
-        if let Some(watch) = &mut self.watch {
-            watch.on_checked(endpoint, finding, now);
-            self.obey_watch(now);
-        }
-    }
-
-    /// What this caller has decided about its endpoints since the last call, one at a time, the oldest first.
-    #[inline]
-    pub fn next_notice(&mut self) -> Option<Notice> {
-        self.watch.as_mut().and_then(|watch| watch.next_notice())
-    }
-
-    /// Does what the watchers have decided.
-    #[inline]
-    fn obey_watch(&mut self, now: Time) {
-        while let Some(watch) = &mut self.watch
-            && let Some(endpoint) = watch.next_decision()
-        {
-            let health = watch.health(endpoint);
-            if self.view.health(endpoint) != health && !watch.holds_back(endpoint, now) {
-                self.believe(endpoint, health, now);
-            }
-        }
-    }
-
-    /// Obeys what has waited for others.
-    fn obey_waiting(&mut self, now: Time) {
-        while let Some(watch) = &mut self.watch
-            && let Some(endpoint) = watch.next_waiting(now)
-        {
-            let health = watch.health(endpoint);
-            // Who has left the list since is nobody's concern any more.
-            if !self.view.listing().is_retired(endpoint) {
-                self.believe(endpoint, health, now);
-            }
-        }
-    }
-
-    /// Tells the watchers of endpoints that are new to them, and takes their word for how these are.
-    fn watch_new_endpoints(&mut self, is_new: impl Fn(EndpointIndex) -> bool, now: Time) {
-        let Some(watch) = &mut self.watch else { return };
-        let view = Arc::clone(&self.view);
-        for &endpoint in view.endpoints().iter().filter(|&&endpoint| is_new(endpoint)) {
-            watch.on_added(endpoint, view.health(endpoint), now);
-        }
-        for &endpoint in view.endpoints() {
-            let watch = self.watch.as_ref().expect("it is there");
-            let health = watch.health(endpoint);
-            self.believe(endpoint, health, now);
-        }
-    }
-
-    /// From now on this caller takes an endpoint of the list to be so.
-    fn believe(&mut self, endpoint: EndpointIndex, health: Health, now: Time) {
-        if self.health(endpoint) != health {
-            let next = self.view.with_health(endpoint, health, &mut self.place);
-            self.come_to(next);
-            self.update_sets(self.view.listing().level_of(endpoint), now);
-        }
     }
 
     /// From now on `answer` is the whole list, its health included. Endpoints that stay keep their index and their state.

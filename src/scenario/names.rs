@@ -120,7 +120,7 @@ impl<'a> EndpointNames<'a> {
             return EndpointNames::Unknown;
         };
         match (&service.replicas, &service.endpoints) {
-            (Some(Field { value: Some(count), .. }), None) => EndpointNames::Replicas(name, *count),
+            (Some(Field { value: Some(count), .. }), None) => EndpointNames::Replicas(name, **count),
             (
                 None,
                 Some(Field {
@@ -128,7 +128,7 @@ impl<'a> EndpointNames<'a> {
                 }),
             ) => {
                 let mut names = BTreeMap::new();
-                for (number, endpoint) in (0..).zip(endpoints) {
+                for (number, endpoint) in (0..).zip(endpoints.iter()) {
                     if let Some(own) = endpoint_name(name, number, endpoint.get()) {
                         names.entry(own).or_insert(number);
                     }

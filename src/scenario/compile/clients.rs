@@ -54,7 +54,7 @@ impl Compiler<'_, '_> {
         if let ArrivalConfig::Closed(closed) = field.checked() {
             let think = Field {
                 span: field.span,
-                value: Some(closed.think.clone()),
+                value: Some(Box::new(closed.think.clone())),
             };
             let think = self.distribution(&think, Unit::Duration);
             return Load::Closed {

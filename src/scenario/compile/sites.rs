@@ -293,7 +293,7 @@ impl Compiler<'_, '_> {
             let delays = config.stages().map(|delay| {
                 let delay = Field {
                     span: field.span,
-                    value: Some(delay),
+                    value: Some(Box::new(delay)),
                 };
                 self.distribution(&delay, Unit::Duration)
             });

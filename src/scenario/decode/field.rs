@@ -17,19 +17,19 @@ pub(super) const SPANNED: &str = "$meshsim::Spanned";
 pub struct Field<T> {
     /// Where it is.
     pub span: Span,
-    /// What it is.
-    pub value: Option<T>,
+    /// What it is; in a box, since steps hold steps and a document may be deep.
+    pub value: Option<Box<T>>,
 }
 
 impl<T> Field<T> {
     /// The value, if it could be read.
     pub fn get(&self) -> Option<&T> {
-        self.value.as_ref()
+        self.value.as_deref()
     }
 
     /// The value of a document that has passed all checks.
     pub(crate) fn checked(&self) -> &T {
-        self.value.as_ref().expect("a document without errors has all its values")
+        self.value.as_deref().expect("a document without errors has all its values")
     }
 }
 
@@ -81,7 +81,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SpannedVisitor<T> {
             end: map.next_value()?,
         };
         // The decoder has reported the error.
-        let value = map.next_value().ok();
+        let value = map.next_value().ok().map(Box::new);
         Ok(Field { span, value })
     }
 }
@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
         let field: Field<String> = Field::deserialize(deserializer)?;
         Ok(Name {
-            text: field.value.expect("a key is always text"),
+            text: *field.value.expect("a key is always text"),
             span: field.span,
         })
     }

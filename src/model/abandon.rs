@@ -64,6 +64,10 @@ impl World<'_> {
     /// An attempt's first task leaves its endpoint, or will never do so: counts the work done for it.
     pub(super) fn count_work(&mut self, task: u32) {
         let row = self.tasks[task];
+        // Health checks are nobody's requests.
+        if self.is_check(row.site) {
+            return;
+        }
         let work = if row.state == TaskState::Queued && self.services_of(row.endpoint).could_settle_visits {
             // Computed on arrival, it would be settled by now.
             self.whole_work(&row.incoming()).0
@@ -80,6 +84,9 @@ impl World<'_> {
     /// An attempt's first task is stopped or lost: counts the work done for it so far, all of it wasted.
     fn count_lost_work(&mut self, task: u32, now: Time) {
         let row = &self.tasks[task];
+        if self.is_check(row.site) {
+            return;
+        }
         let (service, sent) = (self.endpoints[row.endpoint as usize].service, row.sent);
         let work = self.work_of(task, Some(now));
         self.observe.worked(service, sent, work);

@@ -24,25 +24,11 @@ pub(crate) struct Client {
     pub pace: f64,
 }
 
-impl Client {
-    /// Requests that it has sent of itself.
-    pub fn sent(&self) -> u64 {
-        self.sent
-    }
-}
-
 /// A closed-loop user.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct User {
     client: u32,
     sent: u32,
-}
-
-impl User {
-    /// Requests that it has sent.
-    pub fn sent(&self) -> u64 {
-        u64::from(self.sent)
-    }
 }
 
 impl World<'_> {

@@ -165,7 +165,7 @@ impl World<'_> {
     pub(super) fn hedged_timer_expired(&mut self, call: u32, timer: Timer, now: Time, agenda: &mut Agenda<Event>) {
         let group = self.group(call);
         match (timer, self.hedges(call)) {
-            (Timer::Call, _) => self.end_group(group, End::Answer(Answer::Timeout), Answer::Timeout, now, agenda),
+            (Timer::Call, _) => self.abandon_hedged(call, Answer::Timeout, now, agenda),
             (Timer::Attempt, Some(Way::OnPerTryTimeout)) => self.hedge_late(call, group, now, agenda),
             (Timer::Attempt, _) => self.finish_hedged(call, Answer::PerTryTimeout, now, agenda),
         }
@@ -321,7 +321,10 @@ impl World<'_> {
 
     /// Ends a call that hedges, which nobody waits for any more.
     pub(super) fn abandon_hedged(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
-        let group = self.group(call);
-        self.end_group(group, End::Answer(answer), answer, now, agenda);
+        match self.group(call) {
+            // A fault holds it up, so that it has not tried yet.
+            NIL => self.complete(call, End::Answer(answer), now, agenda),
+            group => self.end_group(group, End::Answer(answer), answer, now, agenda),
+        }
     }
 }

@@ -196,7 +196,9 @@ impl World<'_> {
         agenda: &mut Agenda<Event>,
     ) {
         let work = visit.end.since(visit.start);
-        self.observe.worked(stay.service, incoming.sent, work);
+        if stay.counts {
+            self.observe.worked(stay.service, incoming.sent, work);
+        }
         if self.within_horizon(visit.end) {
             self.observe.visited(
                 &mut self.endpoints[stay.endpoint as usize].sums,
@@ -209,7 +211,10 @@ impl World<'_> {
             self.settle_beyond_horizon(stay, visit);
         }
         let Some(at) = self.response_arrives(incoming, visit.end) else {
-            return self.observe.wasted(stay.service, incoming.sent, work);
+            if stay.counts {
+                self.observe.wasted(stay.service, incoming.sent, work);
+            }
+            return;
         };
         debug_assert!(at >= now);
         self.answer_at(at, incoming.call, visit.status, sequence, agenda);

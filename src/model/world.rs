@@ -17,7 +17,7 @@ use crate::model::load::Meters;
 use crate::model::network::Link;
 use crate::model::observe::Observe;
 use crate::model::plan::{
-    Discipline, EndpointPlan, Instr, Membership, OnCancel, OperationPlan, Owner, Plan, ServicePlan, SitePlan, Threading,
+    Discipline, EndpointPlan, Instr, Membership, NO_EDGE, OnCancel, OperationPlan, Owner, Plan, ServicePlan, SitePlan, Threading,
     UNLIMITED,
 };
 use crate::model::pool::Opening;
@@ -303,7 +303,8 @@ fn site_states(plan: &Plan, cluster_base: &[u32], timers: &mut Timers) -> Vec<Si
             timeout_list: timers.list(Timer::Call, site.timeout),
             attempt_list: timers.list(Timer::Attempt, site.per_try_timeout),
             client: NIL,
-            hedges: Way::of(&plan.clusters[site.cluster as usize].config),
+            // A health check is asked once.
+            hedges: Way::of(&plan.clusters[site.cluster as usize].config).filter(|_| site.edge != NO_EDGE),
         })
         .collect();
     for (index, client) in plan.clients.iter().enumerate() {

@@ -43,15 +43,26 @@ fn each_says_what_it_asks_and_what_to_look_for() {
         names,
         [
             "aperture.yaml",
+            "black-hole.yaml",
+            "cold-start.yaml",
+            "deadlines.yaml",
+            "dns-churn.yaml",
+            "eureka.yaml",
             "full-scan.yaml",
             "grpc-behind-kube-proxy.yaml",
+            "hedging.yaml",
             "hot-key.yaml",
+            "locality-failover.yaml",
             "many-proxies.yaml",
             "mixed-replies.yaml",
             "online-boutique.yaml",
+            "panic.yaml",
             "power-of-two.yaml",
             "prequal.yaml",
             "quickstart.yaml",
+            "retry-storm.yaml",
+            "small-clients.yaml",
+            "small-cluster.yaml",
             "tail-at-scale.yaml"
         ]
     );
@@ -67,54 +78,38 @@ fn expectations_hold(name: &str) {
     }
 }
 
-#[test]
-fn aperture_finds_what_it_expects() {
-    expectations_hold("aperture.yaml");
+/// A test for each, so that they run side by side.
+macro_rules! find_what_they_expect {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            expectations_hold($name);
+        })*
+    };
 }
 
-#[test]
-fn prequal_finds_what_it_expects() {
-    expectations_hold("prequal.yaml");
-}
-
-#[test]
-fn full_scan_finds_what_it_expects() {
-    expectations_hold("full-scan.yaml");
-}
-
-#[test]
-fn grpc_behind_kube_proxy_finds_what_it_expects() {
-    expectations_hold("grpc-behind-kube-proxy.yaml");
-}
-
-#[test]
-fn hot_key_finds_what_it_expects() {
-    expectations_hold("hot-key.yaml");
-}
-
-#[test]
-fn many_proxies_finds_what_it_expects() {
-    expectations_hold("many-proxies.yaml");
-}
-
-#[test]
-fn mixed_replies_finds_what_it_expects() {
-    expectations_hold("mixed-replies.yaml");
-}
-
-#[test]
-fn power_of_two_finds_what_it_expects() {
-    expectations_hold("power-of-two.yaml");
-}
-
-#[test]
-fn quickstart_finds_what_it_expects() {
-    expectations_hold("quickstart.yaml");
-}
-
-#[test]
-fn tail_at_scale_finds_what_it_expects() {
-    expectations_hold("tail-at-scale.yaml");
+find_what_they_expect! {
+    aperture_finds_what_it_expects: "aperture.yaml",
+    black_hole_finds_what_it_expects: "black-hole.yaml",
+    cold_start_finds_what_it_expects: "cold-start.yaml",
+    deadlines_finds_what_it_expects: "deadlines.yaml",
+    dns_churn_finds_what_it_expects: "dns-churn.yaml",
+    eureka_finds_what_it_expects: "eureka.yaml",
+    full_scan_finds_what_it_expects: "full-scan.yaml",
+    grpc_behind_kube_proxy_finds_what_it_expects: "grpc-behind-kube-proxy.yaml",
+    hedging_finds_what_it_expects: "hedging.yaml",
+    hot_key_finds_what_it_expects: "hot-key.yaml",
+    locality_failover_finds_what_it_expects: "locality-failover.yaml",
+    many_proxies_finds_what_it_expects: "many-proxies.yaml",
+    mixed_replies_finds_what_it_expects: "mixed-replies.yaml",
+    panic_finds_what_it_expects: "panic.yaml",
+    power_of_two_finds_what_it_expects: "power-of-two.yaml",
+    prequal_finds_what_it_expects: "prequal.yaml",
+    quickstart_finds_what_it_expects: "quickstart.yaml",
+    retry_storm_finds_what_it_expects: "retry-storm.yaml",
+    small_clients_finds_what_it_expects: "small-clients.yaml",
+    small_cluster_finds_what_it_expects: "small-cluster.yaml",
+    tail_at_scale_finds_what_it_expects: "tail-at-scale.yaml",
 }
 
 #[test]

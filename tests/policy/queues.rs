@@ -122,7 +122,7 @@ fn patience_ends_as_the_formula_says() {
             below += weight;
         }
         let spare = c * served - arrivals;
-        let at_end = (-spare * patience).exp();
+        let at_end = libm::exp(-spare * patience);
         let waiting = arrivals * weight * (1.0 - at_end) / spare;
         let beyond = arrivals * weight * at_end / (c * served);
         let expected = beyond / (below + waiting + beyond);

@@ -338,11 +338,11 @@ mod tests {
                 passed += 1;
             }
             assert_eq!(passed, controller.limit());
-            now = now + latency;
+            now += latency;
             for _ in 0..passed {
                 controller.ended(&options, start, true, now, &mut rng);
             }
-            now = now + Duration::from_millis(100);
+            now += Duration::from_millis(100);
         }
         // L = L g + sqrt(L g) with g = 1.25 * 50 / L: 62.5 + sqrt(62.5) = 70.4.
         let limit = controller.limit();

@@ -1,6 +1,6 @@
 //! Overload protection: who holds requests back before they make things worse.
 //!
-//! A caller has a [`Guard`] for an upstream, asked once for each call: what it holds back never leaves. An endpoint has a [`Shield`] in front of its
+//! A caller has a `Guard` for an upstream, asked once for each call: what it holds back never leaves. An endpoint has a [`Shield`] in front of its
 //! queue, asked for each attempt that arrives: what it holds back is answered at once.
 
 pub mod adaptive_concurrency;

@@ -320,6 +320,8 @@ fn of_service(metric: Metric, service: &ServiceFold) -> Option<Vec<f64>> {
         Metric::Ejections => Some(service.ejections.clone()),
         Metric::EjectedShare => shares(service.ejected.iter().copied()),
         Metric::PanicShare => shares(service.panic.iter().copied()),
+        Metric::DiscoveryDelay => service.belief_delay.means().map(seconds),
+        Metric::StaleRequests => Some(service.stale_requests.clone()),
         Metric::InFlight => Some(service.in_flight.clone()),
         Metric::QueueWait => service.queue_wait.means().map(seconds),
         Metric::Waited => {

@@ -42,6 +42,10 @@ pub enum Metric {
     EjectedShare,
     /// The share of time in which callers of a service use endpoints whatever their health.
     PanicShare,
+    /// From a change of an endpoint of a service to a caller that believes it: the mean, in seconds.
+    DiscoveryDelay,
+    /// Attempts that were sent to an endpoint that was gone or down.
+    StaleRequests,
     /// The share of a service's slots that is busy.
     Utilization,
     /// The mean number of requests at a service.
@@ -69,7 +73,7 @@ pub enum Metric {
 /// The quantiles there are.
 pub const QUANTILE_NAMES: [&str; 7] = ["p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99"];
 
-const NAMES: [(&str, Metric); 23] = [
+const NAMES: [(&str, Metric); 25] = [
     ("availability", Metric::Availability),
     ("mean", Metric::Mean),
     ("requests", Metric::Requests),
@@ -82,6 +86,8 @@ const NAMES: [(&str, Metric); 23] = [
     ("ejections", Metric::Ejections),
     ("ejected_share", Metric::EjectedShare),
     ("panic_share", Metric::PanicShare),
+    ("discovery_delay", Metric::DiscoveryDelay),
+    ("stale_requests", Metric::StaleRequests),
     ("utilization", Metric::Utilization),
     ("in_flight", Metric::InFlight),
     ("queue_wait", Metric::QueueWait),
@@ -160,6 +166,8 @@ impl Metric {
             | Metric::Ejections
             | Metric::EjectedShare
             | Metric::PanicShare
+            | Metric::DiscoveryDelay
+            | Metric::StaleRequests
             | Metric::Utilization
             | Metric::InFlight
             | Metric::QueueWait
@@ -184,7 +192,12 @@ impl Metric {
     pub fn has_windows(self) -> bool {
         !matches!(
             self,
-            Metric::Utilization | Metric::InFlight | Metric::LoadMax | Metric::Connections
+            Metric::DiscoveryDelay
+                | Metric::StaleRequests
+                | Metric::Utilization
+                | Metric::InFlight
+                | Metric::LoadMax
+                | Metric::Connections
         )
     }
 

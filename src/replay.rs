@@ -9,7 +9,7 @@ pub mod setup;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 
 use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
@@ -61,11 +61,33 @@ impl std::error::Error for Error {
 ///
 /// # Errors
 /// The first line that is wrong ends it; what was decided before is written.
-pub fn run(config: ClusterConfig, seed: u64, mut events: impl BufRead, output: impl Write) -> Result<(), Error> {
+pub fn run(config: ClusterConfig, seed: u64, events: impl BufRead, output: impl Write) -> Result<(), Error> {
+    obey_all(config, seed, events, output, |_| false)
+}
+
+/// As [`run`], for a script that somebody writes while it is obeyed: whenever there is no further line yet, all decisions are out.
+///
+/// # Errors
+/// As of [`run`].
+pub fn converse(config: ClusterConfig, seed: u64, events: impl Read, output: impl Write) -> Result<(), Error> {
+    let events = BufReader::with_capacity(1 << 16, events);
+    obey_all(config, seed, events, output, |events| events.buffer().is_empty())
+}
+
+fn obey_all<R: BufRead>(
+    config: ClusterConfig,
+    seed: u64,
+    mut events: R,
+    output: impl Write,
+    is_awaited: impl Fn(&R) -> bool,
+) -> Result<(), Error> {
     let mut bench = Bench::new(config, seed, output);
     let mut text = Vec::new();
     for line in 1.. {
         text.clear();
+        if is_awaited(&events) {
+            bench.output.flush().map_err(Error::Write)?;
+        }
         if events.read_until(b'\n', &mut text).map_err(Error::Read)? == 0 {
             break;
         }

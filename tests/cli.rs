@@ -296,3 +296,27 @@ fn check_says_which_expectations_hold_and_ends_accordingly() {
         "check writes what run writes"
     );
 }
+
+/// Whoever writes the script line by line has each decision before the next line: statuses may depend on picks.
+#[test]
+fn replay_can_be_talked_with() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_meshsim"))
+        .args(["replay", "envoy/round_robin"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut script = child.stdin.take().expect("a pipe");
+    let mut decisions = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut say = |line: &str| std::io::Write::write_all(&mut script, format!("{line}\n").as_bytes()).expect("it listens");
+    say(r#"{"op": "endpoints", "endpoints": [{"id": "a"}]}"#);
+    for _ in 0..3 {
+        say(r#"{"op": "pick"}"#);
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut decisions, &mut line).expect("it answers");
+        assert_eq!(line, "{\"t\": 0.0, \"pick\": \"a\"}\n");
+        say(r#"{"op": "done", "endpoint": "a"}"#);
+    }
+    drop(script);
+    assert!(child.wait().expect("it ends").success());
+}

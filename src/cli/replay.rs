@@ -1,7 +1,7 @@
 //! `meshsim replay`: drives one policy by a script and prints its decisions.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -49,16 +49,16 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         Ok(config) => config,
         Err(message) => return Ok(misuse(&message)),
     };
-    let events: Box<dyn BufRead> = match args.events.as_deref() {
-        None => Box::new(io::stdin().lock()),
-        Some(path) if path == Path::new("-") => Box::new(io::stdin().lock()),
+    let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let result = match args.events.as_deref().filter(|path| *path != Path::new("-")) {
+        // Whoever writes it may want each answer before going on.
+        None => replay::converse(config, args.seed, io::stdin(), output),
         Some(path) => match File::open(path) {
-            Ok(file) => Box::new(BufReader::with_capacity(1 << 16, file)),
+            Ok(file) => replay::run(config, args.seed, BufReader::with_capacity(1 << 16, file), output),
             Err(error) => return Ok(misuse(&format!("cannot open {}: {error}", path.display()))),
         },
     };
-    let output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    match replay::run(config, args.seed, events, output) {
+    match result {
         Ok(()) => Ok(Exit::Success),
         Err(error @ Error::Script { .. }) => Ok(misuse(&error.to_string())),
         Err(error) => Err(error.into()),

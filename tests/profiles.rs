@@ -52,7 +52,7 @@ fn each_profile_is_what_its_system_ships() {
         ("kube_proxy", "KubeProxyIptables", "Kubernetes", Duration::MAX, None),
         ("nginx", "NginxRoundRobin", "Dns", Duration::from_secs(60), None),
         ("haproxy", "HaproxyRoundrobin", "Static", Duration::MAX, Some(3)),
-        ("finagle", "FinagleP2cLeastLoaded", "Dns", Duration::MAX, None),
+        ("finagle", "FinagleP2cLeastLoaded", "Dns", Duration::MAX, Some(1)),
     ] {
         let plan = plan(&format!("{{profile: {name}}}"), "{}");
         assert_eq!(of(&plan), (balancer.to_string(), discovery.to_string()), "{name}");

@@ -22,7 +22,8 @@ impl Balance for Balancer {
     type Options = Options;
     const ABOUT: &'static str = "Smooth weighted round robin; servers that fail lose weight and are blocked for a while";
     const SOURCE: &'static str = "nginx/nginx src/http/ngx_http_upstream_round_robin.c";
-    const CHECKED: &'static str = "recordings of nginx 1.22.1; vectors computed from nginx's source";
+    const CHECKED: &'static str =
+        "recordings of nginx 1.22.1; a recorded failover of nginx 1.22.1; vectors computed from nginx's source";
     const RULES: Rules = Rules::Any;
 
     fn new(options: &Options, _: usize) -> Balancer {

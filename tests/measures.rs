@@ -397,3 +397,42 @@ fn callers_are_in_panic_when_too_few_are_well() {
     cluster.on_health(EndpointIndex(1), Health::Healthy, Time(2));
     assert!(!cluster.is_in_panic());
 }
+
+/// A service of 2,000 requests a second whose queue outlasts everybody's patience. Once all attempts time out each request makes four, or
+/// 1.2 under a budget of 20 %, and it stays so if these alone are more than it serves: beyond 500 requests a second, or 1,667.
+#[test]
+fn retries_keep_a_service_down_beyond_their_threshold() {
+    let budget = "{retry: {num_retries: 3, retry_on: [5xx], per_try_timeout: 250ms, retry_budget: {budget_percent: 20, min_retry_concurrency: 1}}}";
+    let rate = |rate: u32| format!("clients: {{web: {{arrivals: {{poisson: {{rate: {rate}/s}}}}}}}}");
+    let (few, some) = (rate(420), rate(800));
+    let (more, most) = (rate(1400), rate(1900));
+    holds(&format!(
+        "
+duration: 2m
+warmup: 5s
+replications: 3
+topology: {{services: {{api: {{replicas: 10, concurrency: 4, queue: {{limit: 200}}, operations: {{get: [{{work: {{exponential: {{mean: 20ms}}}}}}]}}}}}}}}
+clients: {{web: {{call: api/get, arrivals: {{poisson: {{rate: 400/s}}}}}}}}
+mesh:
+  balancer: envoy/least_request
+  timeout: 5s
+  retry: {{num_retries: 3, retry_on: [5xx], per_try_timeout: 250ms, back_off: {{base_interval: 1ms, max_interval: 1ms}}}}
+faults: [{{name: trigger, at: 20s, for: 15s, slow: {{service: api, factor: 40}}}}]
+variants:
+  below: {{{few}}}
+  above: {{{some}}}
+  budget_below: {{{more}, mesh: {budget}}}
+  budget_above: {{{most}, mesh: {budget}}}
+expect:
+  - availability(below) > 99% before trigger
+  - availability(above) > 99% before trigger
+  - availability(budget_above) > 99% before trigger
+  - availability(below) > 99% between 90s and 120s
+  - availability(above) < 10% between 90s and 120s
+  - attempts_per_request(above) > 3.9 between 90s and 120s
+  - availability(budget_below) > 99% between 90s and 120s
+  - availability(budget_above) < 50% between 90s and 120s
+  - attempts_per_request(budget_above) < 1.3 between 90s and 120s
+"
+    ));
+}

@@ -167,29 +167,11 @@ impl World<'_> {
 
     /// Sends a health check over a connection of its own; `syn`: the connection is all it asks for.
     pub(super) fn send_check(&mut self, call: u32, syn: bool, now: Time, agenda: &mut Agenda<Event>) {
-        let row = &self.calls[call];
-        let caller = &self.callers[row.cluster as usize];
-        let endpoint = caller.first_endpoint + row.endpoint;
-        let link = caller.zone * self.plan.network.zones + self.endpoints[endpoint as usize].zone;
-        let incoming = Incoming {
-            id: row.id.with(u64::from(row.attempts)),
-            sent: row.sent,
-            call,
-            generation: row.generation,
-            endpoint,
-            site: row.site,
-        };
+        let (incoming, link) = self.outgoing(call);
         if syn {
             return self.send_syn(&incoming, link, now, agenda);
         }
-        let cluster = row.cluster;
-        if self.is_cut(cluster, endpoint, true) {
-            return;
-        }
-        let link = &self.links[link as usize];
-        let latency = self.hop(link, incoming.id, Hop::Request, 0.0, (cluster, endpoint));
-        let at_once = link.instant && latency == Duration::ZERO;
-        self.travel(&incoming, latency, at_once, now, agenda);
+        self.transmit(&incoming, link, Duration::ZERO, now, agenda);
     }
 
     /// How long a small packet takes between a caller (a row of [`World::callers`]) and an endpoint: `Hop::Request` there,

@@ -1,7 +1,7 @@
 //! What the page says of faults and of windows of time: who noticed, how fast, and what it cost.
 
 use crate::report::format;
-use crate::report::html::{client_row, table};
+use crate::report::html::{client_header, client_row, table};
 use crate::report::summary::{IncidentSummary, Summary, Value};
 
 /// The faults and how each variant went through them.
@@ -86,19 +86,7 @@ pub(super) fn windows(out: &mut String, summary: &Summary) {
     if rows.is_empty() {
         return;
     }
-    let header = [
-        "variant, client, when",
-        "requests",
-        "availability",
-        "mean",
-        "p50",
-        "p90",
-        "p99",
-        "p99.9",
-        "attempts/request",
-        "error budget burnt",
-        "failures",
-    ];
+    let header = client_header("variant, client, when");
     out.push_str("<section id=\"windows\"><h2>Windows of time</h2>");
     table(out, "Figures of clients in windows of time", &header, rows.into_iter());
     out.push_str("</section>");

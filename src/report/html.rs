@@ -115,19 +115,7 @@ fn ranking(out: &mut String, summary: &Summary) {
             let variant = &summary.variants[index];
             Some((variant.name.clone(), variant.clients.get(client)?))
         });
-        let header = [
-            "variant",
-            "requests",
-            "availability",
-            "mean",
-            "p50",
-            "p90",
-            "p99",
-            "p99.9",
-            "attempts/request",
-            "error budget burnt",
-            "failures",
-        ];
+        let header = client_header("variant");
         let _ = write!(out, "<h3>Client {}</h3>", escape(client));
         table(
             out,
@@ -147,6 +135,23 @@ fn words_of_intervals(summary: &Summary) -> String {
              at which a request was meant to be sent. Best first."
         ),
     }
+}
+
+/// What stands above the rows of [`client_row`].
+pub(super) fn client_header(first: &'static str) -> [&'static str; 11] {
+    [
+        first,
+        "requests",
+        "availability",
+        "mean",
+        "p50",
+        "p90",
+        "p99",
+        "p99.9",
+        "attempts/request",
+        "error budget burnt",
+        "failures",
+    ]
 }
 
 pub(super) fn client_row(name: String, client: &ClientSummary) -> Vec<String> {

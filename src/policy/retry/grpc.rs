@@ -191,7 +191,8 @@ impl Throttle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code(u8);
 
-/// The names by number, each with the HTTP status that google/rpc/code.proto gives it.
+/// The names by number, each with the HTTP status that google/rpc/code.proto gives it, and that Envoy's outlier detection takes it for
+/// (source/common/grpc/status.cc, `grpcToHttpStatus`).
 const CODES: [(&str, u16); 17] = [
     ("OK", 200),
     ("CANCELLED", 499),
@@ -211,6 +212,13 @@ const CODES: [(&str, u16); 17] = [
     ("DATA_LOSS", 500),
     ("UNAUTHENTICATED", 401),
 ];
+
+impl Code {
+    /// The HTTP status that it is taken for.
+    pub fn http_status(self) -> u16 {
+        CODES[usize::from(self.0)].1
+    }
+}
 
 /// A set of gRPC statuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -242,33 +250,39 @@ impl<'de> Deserialize<'de> for Code {
         impl de::Visitor<'_> for Visitor {
             type Value = Code;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a gRPC status such as `UNAVAILABLE` or 14")
+                f.write_str("a gRPC code such as `UNAVAILABLE`, or its number from 1 to 16")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Code, E> {
-                const NAMES: &[&str] = &[
-                    "UNAVAILABLE",
-                    "RESOURCE_EXHAUSTED",
-                    "DEADLINE_EXCEEDED",
-                    "INTERNAL",
-                    "ABORTED",
-                ];
                 let plain = text.trim().to_uppercase().replace('-', "_");
                 let place = CODES.iter().position(|(name, _)| *name == plain).filter(|&place| place > 0);
                 place
                     .map(|place| Code(place as u8))
-                    .ok_or_else(|| E::unknown_variant(text, NAMES))
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
             }
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Code, E> {
                 match number {
                     1..=16 => Ok(Code(number as u8)),
-                    _ => Err(E::invalid_value(
-                        de::Unexpected::Unsigned(number),
-                        &"a gRPC status from 1 to 16",
-                    )),
+                    _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
                 }
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Code {
+    fn schema_name() -> Cow<'static, str> {
+        "GrpcCode".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<&str> = CODES[1..].iter().map(|(name, _)| *name).collect();
+        json_schema!({
+            "description": "A gRPC code by name, or by number from 1 to 16.",
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 16},
+                {"type": "string", "pattern": format!("^(?i:{})$", names.join("|"))}
+            ]
+        })
     }
 }
 
@@ -292,8 +306,7 @@ impl JsonSchema for Codes {
     fn schema_name() -> Cow<'static, str> {
         "GrpcStatusCodes".into()
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names: Vec<&str> = CODES[1..].iter().map(|(name, _)| *name).collect();
-        json_schema!({"type": "array", "items": {"anyOf": [{"type": "string", "enum": names}, {"type": "integer", "minimum": 1, "maximum": 16}]}})
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "array", "items": generator.subschema_for::<Code>()})
     }
 }

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::errors::GrpcCode;
 use super::network::Party;
 use super::target::Names;
 use crate::policy::candidates::Percent;
+use crate::policy::retry;
 use crate::random::{DistributionConfig, Share};
 use crate::scenario::decode::Field;
 use crate::time::Duration;
@@ -41,7 +41,7 @@ pub struct Abort {
     #[schemars(extend("minimum" = 400, "maximum" = 599))]
     pub http_status: Option<Field<u16>>,
     /// The gRPC code of the answer, in place of `http_status`.
-    pub grpc_status: Option<Field<GrpcCode>>,
+    pub grpc_status: Option<Field<retry::Code>>,
 }
 
 /// A wrong configuration that a share of the callers has: `timeout`, `delay`, `abort` or several of them.
@@ -79,7 +79,7 @@ pub struct AbortBody {
     #[schemars(extend("minimum" = 400, "maximum" = 599))]
     pub http_status: Option<Field<u16>>,
     /// The gRPC code of the answer, in place of `http_status`.
-    pub grpc_status: Option<Field<GrpcCode>>,
+    pub grpc_status: Option<Field<retry::Code>>,
 }
 
 /// A share and how long.
@@ -88,7 +88,7 @@ type DelayParts<'a> = (Option<&'a Field<Percent>>, Option<&'a Field<Distribution
 type AbortParts<'a> = (
     Option<&'a Field<Percent>>,
     Option<&'a Field<u16>>,
-    Option<&'a Field<GrpcCode>>,
+    Option<&'a Field<retry::Code>>,
 );
 
 /// Any of these, as it was written.

@@ -102,7 +102,7 @@ impl End {
 
 impl World<'_> {
     /// Opens a call and sends its first attempt. `caller` counts within the site's owner.
-    #[inline]
+    #[inline(always)]
     pub(super) fn open_call(
         &mut self,
         site: u32,

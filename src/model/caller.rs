@@ -221,7 +221,7 @@ impl World<'_> {
     ///
     /// # Errors
     /// Why there is none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pick(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) -> Result<(), Refusal> {
         let row = &mut self.calls[call];
         let caller = &mut self.callers[row.cluster as usize];
@@ -284,7 +284,7 @@ impl World<'_> {
     }
 
     /// Tells the policy how an attempt ended.
-    #[inline]
+    #[inline(always)]
     pub(super) fn report(&mut self, call: u32, outcome: &Outcome, now: Time, agenda: &mut Agenda<Event>) -> Verdict {
         let row = &self.calls[call];
         let caller = &mut self.callers[row.cluster as usize];

@@ -107,7 +107,7 @@ impl<'p> Link<'p> {
 
 impl World<'_> {
     /// Sends the request of a call's present attempt to the endpoint that was picked.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_request(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
         let (incoming, link) = self.outgoing(call);
         if self.endpoints[incoming.endpoint as usize].condition != Condition::Up {
@@ -132,7 +132,7 @@ impl World<'_> {
     }
 
     /// A call's present attempt as its endpoint will see it, and the link to there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn outgoing(&self, call: u32) -> (Incoming, u32) {
         let row = &self.calls[call];
         let cluster = row.cluster;
@@ -151,7 +151,7 @@ impl World<'_> {
     }
 
     /// Sends a request that goes over a connection that will be open after `connect`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn transmit(&mut self, incoming: &Incoming, link: u32, connect: Duration, now: Time, agenda: &mut Agenda<Event>) {
         let cluster = self.calls[incoming.call].cluster;
         let endpoint = incoming.endpoint;
@@ -185,7 +185,7 @@ impl World<'_> {
     }
 
     /// A request is on its way for `latency`; `at_once`: there is no way.
-    #[inline]
+    #[inline(always)]
     fn travel(&mut self, incoming: &Incoming, latency: Duration, at_once: bool, now: Time, agenda: &mut Agenda<Event>) {
         let service = self.services_of(incoming.endpoint);
         if service.folds_request_hop {

@@ -329,21 +329,16 @@ impl Observe {
         if !measured {
             return;
         }
-        let count = |client: &mut ClientResult| {
-            client.requests += 1;
-            client.attempts += u64::from(attempts);
-            if end.is_success() {
-                client.latency.record(latency);
-                return;
-            }
-            end.count(&mut client.failures);
-            if end != End::Answer(Answer::Cancelled) {
-                client.failed_latency.record(latency);
-            }
-        };
-        count(&mut self.result.clients[client as usize]);
+        count_request(&mut self.result.clients[client as usize], end, latency, attempts);
+        if !self.windows.is_empty() {
+            self.request_completed_in_window(client, start, end, latency, attempts);
+        }
+    }
+
+    #[inline(never)]
+    fn request_completed_in_window(&mut self, client: u32, start: Time, end: End, latency: u64, attempts: u16) {
         if let Some(window) = self.windows.at(start) {
-            count(&mut window.clients[client as usize]);
+            count_request(&mut window.clients[client as usize], end, latency, attempts);
         }
     }
 
@@ -488,5 +483,19 @@ fn add_to_pilot(buckets: &mut [u128], width: u64, start: Time, end: Time) {
         let to = end.0.min((bucket as u64 + 1) * width);
         *sum += u128::from(to - from);
         from = to;
+    }
+}
+
+/// Counts a request of a client.
+#[inline]
+fn count_request(client: &mut ClientResult, end: End, latency: u64, attempts: u16) {
+    client.requests += 1;
+    client.attempts += u64::from(attempts);
+    if end.is_success() {
+        return client.latency.record(latency);
+    }
+    end.count(&mut client.failures);
+    if end != End::Answer(Answer::Cancelled) {
+        client.failed_latency.record(latency);
     }
 }

@@ -185,7 +185,7 @@ impl World<'_> {
     }
 
     /// Measures a settled visit and schedules its answer.
-    #[inline]
+    #[inline(always)]
     fn settle(
         &mut self,
         incoming: &Incoming,

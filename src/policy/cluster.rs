@@ -1,6 +1,7 @@
 //! One caller's view of one upstream: the only door for drivers.
 
 mod limits;
+mod placing;
 mod watching;
 
 use std::sync::Arc;
@@ -50,6 +51,9 @@ pub struct Cluster {
     hedger: Option<Box<Hedger>>,
     // Where there are retries.
     retrier: Option<Box<limits::Retries>>,
+    // Nothing but the balancer has a say when an attempt is placed, and when one ends: the usual case, kept short.
+    picks_plainly: bool,
+    ends_plainly: bool,
     rng: Rng,
 }
 
@@ -108,6 +112,8 @@ impl Cluster {
             pool,
             hedger,
             retrier,
+            picks_plainly: false,
+            ends_plainly: false,
             rng,
         };
         cluster.watch_new_endpoints(|_| true, now);
@@ -116,6 +122,10 @@ impl Cluster {
         if cluster.view.offered(&unspoken).is_some() {
             cluster.demand(&unspoken);
         }
+        let is_watched = cluster.watch.is_some() || cluster.pool.is_some() || cluster.pinned.is_some();
+        let is_held_back = cluster.guard.is_some() || cluster.gate.is_some();
+        cluster.picks_plainly = !is_watched && !is_held_back && cluster.demands.is_empty();
+        cluster.ends_plainly = !is_watched && !is_held_back && cluster.retrier.is_none();
         cluster
     }
 
@@ -175,6 +185,7 @@ impl Cluster {
             return MatchId(0);
         };
         let known = self.demands.iter().position(|known| known.demand == *demand);
+        self.picks_plainly = false;
         let number = known.unwrap_or_else(|| {
             self.demands.push(Demand {
                 demand: demand.clone(),
@@ -189,7 +200,7 @@ impl Cluster {
     ///
     /// # Errors
     /// A [`Refusal`] says why there is no endpoint.
-    #[inline]
+    #[inline(always)]
     pub fn pick(&mut self, call: &CallInfo<'_>, now: Time) -> Result<Ticket, Refusal> {
         self.pick_again(call, 0, now)
     }
@@ -199,80 +210,19 @@ impl Cluster {
     ///
     /// # Errors
     /// A [`Refusal`] says why there is no endpoint.
-    #[inline]
+    #[inline(always)]
     pub fn pick_again(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
-        if let Some(guard) = &mut self.guard {
-            if call.attempt == 0 {
-                guard.admit(now)?;
-            }
-            let picked = self.pick_admitted(call, reselection, now);
-            if let (Err(_), Some(guard)) = (&picked, &mut self.guard) {
-                guard.on_refused(now);
-            }
-            return picked;
+        if !self.picks_plainly {
+            return self.pick_with_care(call, reselection, now);
         }
-        self.pick_admitted(call, reselection, now)
-    }
-
-    /// Places an attempt of a call that the caller does not hold back.
-    #[inline]
-    fn pick_admitted(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
-        if self.gate.is_some() {
-            self.pass_gate(call, now)?;
-        }
-        let picked = self.place(call, reselection, now);
-        if picked.is_err() {
+        let Some(endpoint) = self.pick_in(EVERYBODY[0], call, reselection, now) else {
             self.on_no_endpoint(call, now);
-        }
-        picked
-    }
-
-    /// Places an attempt that nothing holds back.
-    #[inline]
-    fn place(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
-        if let Some(endpoint) = self.acquire_pinned(now) {
-            return Ok(Ticket { endpoint });
-        }
-        let demand = call.metadata_match.map_or(0, |MatchId(number)| number as usize);
-        let mut offered = 0;
-        let endpoint = loop {
-            let groups = self.demands.get(demand).map_or(EVERYBODY, |demand| &demand.groups);
-            let &group = groups.get(offered).ok_or(Refusal::NoEndpoint)?;
-            if let Some(endpoint) = self.pick_in(group, call, reselection, now) {
-                break endpoint;
-            }
-            offered += 1;
+            return Err(Refusal::NoEndpoint);
         };
-        if let Some(pool) = &mut self.pool {
-            pool.request(endpoint, now)?;
-        }
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
         self.balancer.on_started(endpoint, now);
-        self.on_placed(endpoint, now);
-        if let Some(pinned) = &mut self.pinned {
-            pinned.open(endpoint, now);
-        }
         Ok(Ticket { endpoint })
-    }
-
-    /// Places an attempt on an open connection, where the balancer chooses for each connection and one can take it.
-    #[inline]
-    fn acquire_pinned(&mut self, now: Time) -> Option<EndpointIndex> {
-        let (pinned, balancer) = (self.pinned.as_mut()?, &mut self.balancer);
-        let endpoint = pinned.acquire(now, |endpoint| balancer.on_closed(endpoint, now))?;
-        self.active[endpoint.at()] += 1;
-        self.active_total += 1;
-        self.on_placed(endpoint, now);
-        Some(endpoint)
-    }
-
-    #[inline]
-    fn on_placed(&mut self, endpoint: EndpointIndex, now: Time) {
-        if let Some(watch) = &mut self.watch {
-            watch.on_started(endpoint, now);
-            self.obey_watch(now);
-        }
     }
 
     /// What connection the last attempt got, where the balancer chooses for each connection; `None`: it chooses for each attempt, and
@@ -301,7 +251,7 @@ impl Cluster {
     }
 
     /// An endpoint of a group.
-    #[inline]
+    #[inline(always)]
     fn pick_in(&mut self, group: u32, call: &CallInfo<'_>, reselection: u32, now: Time) -> Option<EndpointIndex> {
         // Where a hash is wanted and there is none, a random one makes the policy a random one.
         let rng = &mut self.rng;
@@ -315,7 +265,7 @@ impl Cluster {
     }
 
     /// An endpoint of a set.
-    #[inline]
+    #[inline(always)]
     fn pick_of(
         &mut self,
         number: u32,
@@ -349,45 +299,17 @@ impl Cluster {
     }
 
     /// Tells how an attempt ended, and asks what is to become of its call.
-    #[inline]
+    #[inline(always)]
     pub fn on_finished(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) -> Verdict {
-        if let Some(pool) = &mut self.pool {
-            pool.released(ticket.endpoint, outcome.answer, now);
+        if !self.ends_plainly {
+            return self.finish_with_care(ticket, outcome, now);
         }
-        self.finish(ticket, outcome, now)
-    }
-
-    #[inline]
-    fn finish(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) -> Verdict {
-        let requests = self.requests_at(outcome);
         let active = &mut self.active[ticket.endpoint.at()];
         debug_assert!(*active > 0, "a ticket is given back once");
         *active -= 1;
         self.active_total -= 1;
         self.balancer.on_finished(ticket.endpoint, outcome, now);
-        if let Some(pinned) = &mut self.pinned {
-            let balancer = &mut self.balancer;
-            let closed = |endpoint| balancer.on_closed(endpoint, now);
-            pinned.released(ticket.endpoint, outcome.answer, now, closed);
-        }
-        if let Some(watch) = &mut self.watch {
-            // Who has left the list is nobody's concern any more.
-            if !self.view.listing().is_retired(ticket.endpoint) {
-                watch.on_finished(ticket.endpoint, outcome, now);
-            }
-            self.obey_watch(now);
-        }
-        if let Some(gate) = &mut self.gate {
-            gate.on_finished(outcome, now);
-        }
-        let verdict = match self.retrier {
-            None => Verdict::Done,
-            Some(_) => self.judge(outcome, requests, now),
-        };
-        if let (Some(guard), Verdict::Done) = (&mut self.guard, verdict) {
-            guard.on_finished(outcome, now);
-        }
-        verdict
+        Verdict::Done
     }
 
     /// An endpoint of the upstream says that it is idle (for balancers with idle queues): when it has served its last request, and

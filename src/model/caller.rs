@@ -43,9 +43,11 @@ pub(crate) struct Caller {
     pub alarm: Alarm,
     /// Probes sent so far.
     pub probes: u64,
-    /// Health checks sent so far.
-    pub checks: u64,
-    /// What these ask for.
+    /// When it wants to check an endpoint.
+    pub check_alarm: Alarm,
+    /// Where its endpoints begin in [`Checks::series`]; `NIL`: it makes no health checks.
+    pub first_series: u32,
+    /// What its checks ask for.
     pub probe: health_check::Probe,
     /// Its cluster in the plan.
     pub plan: u32,
@@ -151,7 +153,8 @@ impl World<'_> {
             belief_since: now,
             alarm: Alarm::NONE,
             probes: 0,
-            checks: 0,
+            check_alarm: Alarm::NONE,
+            first_series: NIL,
             probe: plan
                 .config
                 .health_check
@@ -166,6 +169,7 @@ impl World<'_> {
             learner: NIL,
         });
         self.cluster_of[slot as usize] = index;
+        self.prepare_checks(index);
         if plan.discovery != STATIC {
             self.begin_to_learn(index, cluster_plan, caller, now);
         }

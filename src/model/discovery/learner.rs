@@ -142,6 +142,7 @@ impl World<'_> {
         }
         let caller = row.caller;
         self.believe_pending(learner, now);
+        self.unpark_unlisted_checks(caller, now, agenda);
         self.attend(caller, now, agenda);
     }
 

@@ -173,6 +173,12 @@ impl World<'_> {
         self.faults.network_is_troubled() && self.is_cut_by(caller, endpoint, there)
     }
 
+    /// Whether any active fault is about packets between a caller (a row of [`World::callers`]) and an endpoint, either way.
+    pub(in crate::model) fn is_path_troubled(&self, caller: u32, endpoint: u32) -> bool {
+        let is_troubled = |there| self.troubles(caller, endpoint, there).next().is_some();
+        self.faults.network_is_troubled() && (is_troubled(true) || is_troubled(false))
+    }
+
     #[cold]
     fn is_cut_by(&self, caller: u32, endpoint: u32, there: bool) -> bool {
         self.troubles(caller, endpoint, there)

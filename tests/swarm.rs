@@ -602,6 +602,12 @@ fn check_windows(result: &RunResult) {
         assert_eq!((service.attempts, service.waited), (all.attempts, all.waited));
         assert_eq!((service.work_nanos, service.wasted_nanos), (all.work_nanos, all.wasted_nanos));
         assert!(service.wasted_nanos <= service.work_nanos, "more is wasted than done");
+        assert_eq!(service.in_flight_nanos, all.in_flight_nanos);
+        assert!(service.connections <= all.connections);
+    }
+    for (endpoint, all) in whole.endpoints.iter().zip(&result.endpoints) {
+        assert_eq!(endpoint.busy_nanos, all.busy_nanos);
+        assert!(endpoint.attempts <= all.attempts);
     }
     for window in &result.windows[1..] {
         assert!(window.measured_nanos <= whole.measured_nanos);

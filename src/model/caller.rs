@@ -33,6 +33,8 @@ pub(crate) struct Caller {
     pub number: u32,
     /// Whom it has had to do with, a bit each, and how many these are.
     contacted: Vec<u64>,
+    /// The number of it and its first endpoint among all such pairs.
+    pub first_pair: u32,
     pub connected: u32,
     /// Whether its policy does things of itself.
     pub is_active: bool,
@@ -146,6 +148,7 @@ impl World<'_> {
             connections,
             wants: plan.config.balancer.wants(),
             number: slot,
+            first_pair: self.callers.last().map_or(0, |last| last.first_pair + last.endpoint_count),
             contacted: vec![0; service.endpoint_count.div_ceil(64) as usize],
             connected: 0,
             is_active: plan.config.is_active(),
@@ -263,6 +266,10 @@ impl World<'_> {
                 let bit = ticket.endpoint.0 % 64;
                 caller.connected += u32::from((*word >> bit) & 1 == 0);
                 *word |= 1 << bit;
+                if !self.observe.windows.is_empty() {
+                    let pair = caller.first_pair as usize + ticket.endpoint.at();
+                    self.observe.windows.contacted(pair, now);
+                }
             }
             Err(_) => row.endpoint = NIL,
         }

@@ -256,8 +256,12 @@ impl World<'_> {
             self.observe
                 .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, visit.start);
         }
-        self.observe
-            .busy(&mut self.endpoints[stay.endpoint as usize].sums, 1, visit.start, visit.end);
+        self.observe.busy(
+            &mut self.endpoints[stay.endpoint as usize].sums,
+            (stay.endpoint, 1),
+            visit.start,
+            visit.end,
+        );
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,

@@ -437,6 +437,7 @@ impl engine::World for World<'_> {
     #[inline]
     fn handle(&mut self, event: Event, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
         self.current = sequence;
+        self.observe.now = now;
         if sequence.is_own() {
             self.checks.latest = moment(now, sequence);
         }
@@ -523,8 +524,23 @@ impl World<'_> {
         let simulated = self.last_completion.max(Time::ZERO + self.plan.duration);
         let sums = self.endpoints.iter().map(|endpoint| endpoint.sums);
         let fault_windows = std::mem::take(&mut self.faults.windows);
+        let mut connections = vec![vec![0; self.plan.services.len()]; self.plan.windows.len()];
+        for caller in &self.callers {
+            let counts = self
+                .observe
+                .windows
+                .connections(caller.first_pair as usize, caller.endpoint_count as usize);
+            for (window, count) in connections.iter_mut().zip(counts) {
+                window[caller.service as usize] += count;
+            }
+        }
         let mut result = self.observe.finish(self.plan, sums, digest, events, simulated);
         result.fault_windows = fault_windows;
+        for (window, counts) in result.windows.iter_mut().zip(connections) {
+            for (service, count) in window.services.iter_mut().zip(counts) {
+                service.connections = count;
+            }
+        }
         for caller in &self.callers {
             result.services[caller.service as usize].connections += u64::from(caller.connected);
         }

@@ -267,7 +267,9 @@ impl World<'_> {
         }
         match &plan.kind {
             FaultKind::Link(_) => {
+                let cut_off = self.learners_cut_off();
                 enlist(&mut self.faults.links, strand, on);
+                self.reach_registries(&cut_off, now, agenda);
                 self.unpark_troubled_checks(now, agenda);
                 self.hear_endpoints();
             }

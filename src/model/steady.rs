@@ -140,6 +140,15 @@ impl World<'_> {
         self.look_ahead(series, (number, due, 0), agenda);
     }
 
+    /// Callers and endpoints (in the plan's table) whose checks are left out.
+    pub(super) fn parked_checks(&self) -> impl Iterator<Item = (u32, u32)> {
+        let parked = self.checks.series.iter().filter(|series| series.is_parked);
+        parked.map(|series| {
+            let first = self.callers[series.caller as usize].first_endpoint;
+            (series.caller, first + series.endpoint)
+        })
+    }
+
     /// Whether a check would meet nothing that could hold it up but a lack of slots, as long as nothing changes.
     fn lets_checks_pass(&self, caller: u32, endpoint: u32, now: Time) -> bool {
         let row = &self.callers[caller as usize];

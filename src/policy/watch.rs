@@ -302,6 +302,11 @@ impl Watch {
         self.checker.as_mut().and_then(|checker| checker.next_check(now))
     }
 
+    /// How many endpoints a watcher has out.
+    pub fn count_out(&self, watcher: Watcher) -> u32 {
+        self.out.iter().filter(|&&out| out & watcher as u8 != 0).count() as u32
+    }
+
     /// What sends the checks.
     #[inline]
     pub fn checker(&self) -> Option<&Checker> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Cluster;
 use crate::policy::health_check::Checker;
-use crate::policy::watch::Notice;
+use crate::policy::watch::{Notice, Watcher};
 use crate::policy::{EndpointIndex, Health, health_check};
 use crate::time::{Duration, Time};
 
@@ -31,6 +31,13 @@ impl Cluster {
     #[inline]
     pub fn next_timer_but_checks(&self) -> Time {
         self.watch.as_ref().map_or(Time::MAX, |watch| watch.next_timer_but_checks())
+    }
+
+    /// How many endpoints outlier detection has out.
+    pub fn ejected(&self) -> u32 {
+        self.watch
+            .as_ref()
+            .map_or(0, |watch| watch.count_out(Watcher::OutlierDetection))
     }
 
     /// When the next health check is due, and of whom.

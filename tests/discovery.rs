@@ -189,6 +189,26 @@ fn a_small_registry_preserves_itself() {
 }
 
 #[test]
+fn nothing_is_heard_from_a_registry_through_a_partition() {
+    // Without it, callers hear of the crash within 30 s (poll), 330 s (Eureka) and 11 s (Consul).
+    for (discovery, within) in [("poll", 31.0), ("{eureka: {}}", 91.0), ("consul", 6.0)] {
+        let cuts = [
+            "{from: {client: c}, to: {registry: true}}",
+            "{from: {registry: true}, to: {client: c}, one_way: true}",
+            "{from: {client: c}, to: {registry: true}, one_way: true}",
+        ];
+        for cut in cuts {
+            let faults = format!("{CRASH}\n  - {{at: 4m, for: 8m, partition: {cut}}}");
+            let service = service(discovery, "replicas: 40", &faults);
+            let (least, most) = (figure(&service, "mean"), figure(&service, "max"));
+            let (mean, max) = (least.expect("they learn of it"), most.expect("they learn of it"));
+            // From 5m to 12m nobody hears anything; then they do as before.
+            assert!(mean >= 420.0 && max <= 420.0 + within, "{discovery}, {cut}: {mean}, {max}");
+        }
+    }
+}
+
+#[test]
 fn churn_costs_more_the_longer_answers_are_kept() {
     let churn = "replicas: 10\n      churn: {every: 10s, drain: 2s}";
     let in_vain = |ttl: &str| {

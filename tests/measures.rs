@@ -298,12 +298,49 @@ expect:
 }
 
 #[test]
+fn what_endpoints_have_is_known_of_windows() {
+    // 20 requests a second of 100 ms each are two at a time, on eight slots; three times as many during the rush. Requests that are
+    // there when it begins and ends belong to both sides.
+    for (concurrency, share) in [("4", "26%"), ("unlimited", "26%")] {
+        let slots = match concurrency {
+            "4" => {
+                "\n  - utilization(api) during rush > 74%\n  - utilization(api) during rush < 76%\n  - utilization(api) before rush > 24%\n  - utilization(api) between 5s and 15s < SHARE"
+            }
+            _ => "",
+        };
+        holds(
+            &"
+duration: 60s
+warmup: 1s
+replications: 2
+topology: {services: {api: {replicas: 2, concurrency: SLOTS, operations: {get: [{work: 100ms}]}}}}
+clients: {web: {call: api/get, callers: 1, arrivals: {constant: {rate: 20/s}}}}
+mesh: {balancer: envoy/round_robin}
+faults: [{name: rush, at: 20s, for: 10s, spike: {client: web, factor: 3}}]
+expect:
+  - in_flight(api) during rush > 5.9
+  - in_flight(api) during rush < 6.1
+  - in_flight(api) before rush > 1.9
+  - in_flight(api) after rush < 2.1
+  - connections(api) during rush >= 2
+  - connections(api) during rush <= 2
+  - connections(api) between 20010ms and 20011ms <= 1
+  - load_max(api) during rush < 1.05MORE
+"
+            .replace("SLOTS", concurrency)
+            .replace("MORE", slots)
+            .replace("SHARE", share),
+        );
+    }
+}
+
+#[test]
 fn expectations_about_windows_that_cannot_be_are_refused() {
     let wrong = [
         ("p99 < 1s during lunch", "there is no fault `lunch`"),
         ("p99 < 1s between 9s and 5s", "is no span of time"),
         ("p99 < 1s after 2h", "when the run of 1m is over"),
-        ("utilization(api) < 50% during crash", "known of the whole run only"),
+        ("stale_requests(api) < 50 during crash", "known of the whole run only"),
         ("time_to_recover < 1s before crash", "needs `during FAULT`"),
         ("error_budget_burn(api) < 1", "a service has no `error_budget_burn`"),
         ("failures(web, timeout, 503) < 1", "an argument too many"),

@@ -10,7 +10,9 @@ mod surface;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use meshsim::model::{Elision, RunOptions, run};
 use meshsim::scenario::{Overrides, Scenario, Source, load};
+use meshsim::time::Duration;
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenario/bad")
@@ -89,4 +91,57 @@ fn codes_are_stable_and_each_is_shown_by_a_test() {
     assert!(codes.len() > 40, "{codes:?}");
     let unseen: Vec<&&str> = codes.iter().filter(|code| !shown.contains(&format!("MS{code}"))).collect();
     assert!(unseen.is_empty(), "no test shows {unseen:?}");
+}
+
+/// The estimate of events lies within a factor of two of what a run has, where there are health checks and spikes of traffic.
+#[test]
+fn estimates_hold_with_checks_and_spikes() {
+    let cases = [
+        ("concurrency: 100", "health_check: {interval: 1s}", "[]"),
+        ("concurrency: 100", "health_check: {interval: 1s, work: 2ms}", "[]"),
+        ("concurrency: unlimited", "health_check: {interval: 100ms}", "[]"),
+        (
+            "concurrency: 100",
+            "health_check: {interval: 500ms, tcp_health_check: {}}",
+            "[]",
+        ),
+        (
+            "concurrency: 100",
+            "timeout: 1s",
+            "[{at: 20s, for: 20s, spike: {factor: 10}}]",
+        ),
+        (
+            "concurrency: 100",
+            "timeout: 1s",
+            "[{at: 0s, for: 5s, every: 10s, spike: {client: web, factor: 5}}]",
+        ),
+    ];
+    for (concurrency, mesh, faults) in cases {
+        let text = format!(
+            "
+apiVersion: meshsim/v1
+duration: 60s
+topology:
+  network: {{same_zone: {{lognormal: {{p50: 250us, p99: 1ms}}}}}}
+  services:
+    api: {{replicas: 20, {concurrency}, operations: {{get: [{{work: 5ms}}, {{call: db/get}}]}}}}
+    db: {{replicas: 10, {concurrency}, operations: {{get: [{{work: 5ms}}]}}}}
+clients: {{web: {{call: api/get, callers: 20, arrivals: {{constant: {{rate: 50/s}}}}}}}}
+mesh: {{balancer: envoy/random, {mesh}}}
+faults: {faults}
+"
+        );
+        let scenario = valid(&text);
+        let options = RunOptions {
+            seed: 1,
+            replication: 0,
+            warmup: Duration::ZERO,
+            elision: Elision::On,
+            pilot: false,
+        };
+        let events = run(&scenario.variants[0].plan, options).events_total as f64;
+        let estimate = scenario.estimate.events / scenario.estimate.cells as f64;
+        let ratio = estimate / events;
+        assert!((0.5..=2.0).contains(&ratio), "{mesh}, {faults}: {estimate}, not {events}");
+    }
 }

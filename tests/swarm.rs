@@ -26,11 +26,22 @@ const BALANCERS: [&str; 9] = [
     r#""research/jiq""#,
 ];
 
-const HEALTH_CHECKS: [&str; 4] = [
+const HEALTH_CHECKS: [&str; 9] = [
     r#"{"interval": "10ms", "timeout": "4ms", "no_traffic_interval": "20ms", "work": "1ms"}"#,
     r#"{"interval": "7ms", "timeout": "7ms", "unhealthy_threshold": 1, "healthy_threshold": 1, "interval_jitter": "3ms"}"#,
     r#"{"interval": "10ms", "timeout": "2ms", "retriable_statuses": [503], "tcp_health_check": {}}"#,
     r#"{"haproxy/check": {"inter": "10ms", "fastinter": "2ms", "timeout": "5ms"}}"#,
+    // Without work, so that checks that pass may be left out.
+    r#"{"interval": "5ms", "timeout": "3ms"}"#,
+    r#"{"interval": "8ms", "timeout": "2ms", "unhealthy_threshold": 1}"#,
+    r#"{"interval": "6ms", "timeout": "5ms", "interval_jitter": "2ms", "interval_jitter_percent": 20, "retriable_statuses": [503]}"#,
+    r#"{"interval": "9ms", "timeout": "4ms", "interval_jitter": "1ms", "tcp_health_check": {}}"#,
+    r#"{"haproxy/check": {"inter": "5ms", "httpchk": false}}"#,
+];
+
+const OUTLIER_DETECTIONS: [&str; 2] = [
+    r#"{"consecutive_5xx": 2, "interval": "10ms", "base_ejection_time": "20ms", "max_ejection_percent": 50}"#,
+    r#"{"consecutive_5xx": 2, "interval": "20ms", "base_ejection_time": "100ms", "max_ejection_percent": 100, "successful_active_health_check_uneject_host": false}"#,
 ];
 
 const LOCAL_RATE_LIMIT: &str = r#"{"token_bucket": {"max_tokens": 20, "tokens_per_fill": 10, "fill_interval": "50ms"}}"#;
@@ -275,10 +286,8 @@ impl Builder {
         } else {
             ConnectionPlan::Warm
         };
-        let health_check = dice.chance(30).then(|| {
-            let checks = dice.one(&HEALTH_CHECKS);
-            serde_json::from_str(checks).expect("these options are valid")
-        });
+        let health_check = dice.chance(70).then(|| options_of(dice.one(&HEALTH_CHECKS)));
+        let outlier_detection = dice.chance(25).then(|| options_of(dice.one(&OUTLIER_DETECTIONS)));
         let discovery = match dice.chance(40) {
             true => dice.below(DISCOVERIES.len() as u32),
             false => STATIC,
@@ -309,6 +318,7 @@ impl Builder {
         let config = Arc::new(ClusterConfig {
             retry: retry.filter(|_| hedging.is_none()),
             health_check,
+            outlier_detection,
             guard: GuardOptions {
                 local_rate_limit: dice.chance(10).then(|| options_of(LOCAL_RATE_LIMIT)),
                 admission_control: dice.chance(10).then(|| options_of(ADMISSION_CONTROL)),
@@ -592,6 +602,12 @@ fn check_windows(result: &RunResult) {
         assert_eq!((service.attempts, service.waited), (all.attempts, all.waited));
         assert_eq!((service.work_nanos, service.wasted_nanos), (all.work_nanos, all.wasted_nanos));
         assert!(service.wasted_nanos <= service.work_nanos, "more is wasted than done");
+        assert_eq!(service.in_flight_nanos, all.in_flight_nanos);
+        assert!(service.connections <= all.connections);
+    }
+    for (endpoint, all) in whole.endpoints.iter().zip(&result.endpoints) {
+        assert_eq!(endpoint.busy_nanos, all.busy_nanos);
+        assert!(endpoint.attempts <= all.attempts);
     }
     for window in &result.windows[1..] {
         assert!(window.measured_nanos <= whole.measured_nanos);

@@ -21,6 +21,20 @@ impl Sequence {
     /// The number of no event.
     pub const NONE: Sequence = Sequence(u64::MAX);
 
+    /// A number that the world gives itself, from what the event is about: it comes after all numbers of an [`Agenda`], and is the same
+    /// whether events before it were left out or not. `number` must be below 2^63 - 1.
+    #[inline]
+    pub fn own(number: u64) -> Sequence {
+        debug_assert!(number < u64::MAX >> 1);
+        Sequence(number | 1 << 63)
+    }
+
+    /// Whether it is one of [`Sequence::own`].
+    #[inline]
+    pub fn is_own(self) -> bool {
+        self.0 >> 63 == 1
+    }
+
     /// The next number, where several were reserved together.
     #[inline]
     #[must_use]
@@ -83,11 +97,11 @@ impl<E: Copy> Agenda<E> {
         first
     }
 
-    /// Schedules `event` under a reserved number.
+    /// Schedules `event` under a reserved number, or under one of the world's own.
     #[inline]
     pub fn at_reserved(&mut self, time: Time, sequence: Sequence, event: E) {
         debug_assert!(time >= self.now, "an event in the past");
-        debug_assert!(sequence < self.next, "a number that nobody reserved");
+        debug_assert!(sequence < self.next || sequence.is_own(), "a number that nobody reserved");
         self.list.push(time, sequence, event);
     }
 

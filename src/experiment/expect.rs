@@ -308,13 +308,18 @@ fn of_edge(metric: Metric, edge: &EdgeFold) -> Option<Vec<f64>> {
     }
 }
 
+/// The values, if every replication has one: a window that nothing was measured in has none.
+fn known(values: impl Iterator<Item = f64>) -> Option<Vec<f64>> {
+    values.map(|value| value.is_finite().then_some(value)).collect()
+}
+
 fn of_service(metric: Metric, service: &ServiceFold) -> Option<Vec<f64>> {
     match metric {
         Metric::Availability => succeeded(&service.arrived, &service.failed),
         Metric::Requests => Some(service.arrived.clone()),
         Metric::Utilization => {
             let capacity = service.capacity? * service.endpoints.1 as f64;
-            Some(service.busy.iter().map(|busy| busy / capacity).collect())
+            known(service.busy.iter().map(|busy| busy / capacity))
         }
         Metric::WastedWork => shares(service.work.iter().map(|&(all, wasted)| (wasted, all))),
         Metric::Ejections => Some(service.ejections.clone()),
@@ -322,13 +327,13 @@ fn of_service(metric: Metric, service: &ServiceFold) -> Option<Vec<f64>> {
         Metric::PanicShare => shares(service.panic.iter().copied()),
         Metric::DiscoveryDelay => service.belief_delay.means().map(seconds),
         Metric::StaleRequests => Some(service.stale_requests.clone()),
-        Metric::InFlight => Some(service.in_flight.clone()),
+        Metric::InFlight => known(service.in_flight.iter().copied()),
         Metric::QueueWait => service.queue_wait.means().map(seconds),
         Metric::Waited => {
             let served: Vec<f64> = service.queue_wait.totals.iter().map(|&(_, count)| count).collect();
             ratios(&service.waited, &served)
         }
-        Metric::LoadMax => Some(service.load_max.clone()),
+        Metric::LoadMax => known(service.load_max.iter().copied()),
         Metric::Connections => Some(service.connections.clone()),
         other => of_latency(other, &service.latency),
     }

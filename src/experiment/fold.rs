@@ -301,7 +301,8 @@ impl WindowFold {
         fold_each(&mut self.clients, &result.clients, ClientFold::add);
         fold_each(&mut self.edges, &result.edges, EdgeFold::add);
         fold_each(&mut self.services, &result.services, |fold, service| {
-            fold.add(service, &[], window)
+            let (first, count) = fold.endpoints;
+            fold.add(service, &result.endpoints[first..first + count], window);
         });
     }
 }

@@ -230,9 +230,16 @@ impl World<'_> {
             let row = &self.tasks[task];
             (row.endpoint, row.arrived, row.id.0)
         });
+        // All are gone before anybody is told: over a network that takes no time a reset reaches callers that are lost with these.
+        let rows: Vec<Task> = there.iter().map(|&task| self.tasks[task]).collect();
         for task in there {
-            let tell = self.endpoints[self.tasks[task].endpoint as usize].condition != Condition::Hanging;
-            self.lose(task, tell, now, agenda);
+            self.lose(task, now);
+        }
+        for row in rows {
+            let is_hanging = self.endpoints[row.endpoint as usize].condition == Condition::Hanging;
+            if row.join == NIL && row.state != TaskState::Abandoned && !is_hanging {
+                self.reset(&row.incoming(), now, agenda);
+            }
         }
     }
 
@@ -246,7 +253,7 @@ impl World<'_> {
     }
 
     /// A task is lost with its endpoint.
-    fn lose(&mut self, task: u32, tell: bool, now: Time, agenda: &mut Agenda<Event>) {
+    fn lose(&mut self, task: u32, now: Time) {
         let row = self.tasks[task];
         match row.state {
             TaskState::Calling => self.calls[row.waits_for].parent = NIL,
@@ -260,9 +267,6 @@ impl World<'_> {
             let end = End::Answer(Answer::Reset);
             self.observe
                 .attempt_left(&mut self.endpoints[stay.endpoint as usize].sums, stay, now, end);
-            if tell {
-                self.reset(&row.incoming(), now, agenda);
-            }
         }
     }
 }

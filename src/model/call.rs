@@ -128,6 +128,7 @@ impl World<'_> {
             status: 0,
         });
         self.next_generation = self.next_generation.wrapping_add(1);
+        self.note_drained(self.sends_end, now);
         self.opened += 1;
         let state = &self.sites[site as usize];
         if state.client == NIL {
@@ -280,6 +281,7 @@ impl World<'_> {
         self.next_generation = self.next_generation.wrapping_add(1);
         self.calls.release(call);
         self.completed += 1;
+        self.note_drained(now, now);
         let state = &self.sites[site as usize];
         if state.client != NIL {
             let client = state.client;

@@ -33,6 +33,8 @@ pub(crate) struct Caller {
     pub number: u32,
     /// Whom it has had to do with, a bit each, and how many these are.
     contacted: Vec<u64>,
+    /// The number of it and its first endpoint among all such pairs.
+    pub first_pair: u32,
     pub connected: u32,
     /// Whether its policy does things of itself.
     pub is_active: bool,
@@ -43,9 +45,11 @@ pub(crate) struct Caller {
     pub alarm: Alarm,
     /// Probes sent so far.
     pub probes: u64,
-    /// Health checks sent so far.
-    pub checks: u64,
-    /// What these ask for.
+    /// When it wants to check an endpoint.
+    pub check_alarm: Alarm,
+    /// Where its endpoints begin in [`Checks::series`]; `NIL`: it makes no health checks.
+    pub first_series: u32,
+    /// What its checks ask for.
     pub probe: health_check::Probe,
     /// Its cluster in the plan.
     pub plan: u32,
@@ -144,6 +148,7 @@ impl World<'_> {
             connections,
             wants: plan.config.balancer.wants(),
             number: slot,
+            first_pair: self.callers.last().map_or(0, |last| last.first_pair + last.endpoint_count),
             contacted: vec![0; service.endpoint_count.div_ceil(64) as usize],
             connected: 0,
             is_active: plan.config.is_active(),
@@ -151,7 +156,8 @@ impl World<'_> {
             belief_since: now,
             alarm: Alarm::NONE,
             probes: 0,
-            checks: 0,
+            check_alarm: Alarm::NONE,
+            first_series: NIL,
             probe: plan
                 .config
                 .health_check
@@ -166,6 +172,7 @@ impl World<'_> {
             learner: NIL,
         });
         self.cluster_of[slot as usize] = index;
+        self.prepare_checks(index);
         if plan.discovery != STATIC {
             self.begin_to_learn(index, cluster_plan, caller, now);
         }
@@ -259,6 +266,10 @@ impl World<'_> {
                 let bit = ticket.endpoint.0 % 64;
                 caller.connected += u32::from((*word >> bit) & 1 == 0);
                 *word |= 1 << bit;
+                if !self.observe.windows.is_empty() {
+                    let pair = caller.first_pair as usize + ticket.endpoint.at();
+                    self.observe.windows.contacted(pair, now);
+                }
             }
             Err(_) => row.endpoint = NIL,
         }

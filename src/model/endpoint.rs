@@ -361,7 +361,7 @@ impl World<'_> {
         // Under processor sharing the cores are what is busy.
         if !shared {
             self.observe
-                .busy(&mut self.endpoints[endpoint as usize].sums, busy, since, now);
+                .busy(&mut self.endpoints[endpoint as usize].sums, (endpoint, busy), since, now);
             self.meter_busy(endpoint, busy, since, now);
         }
     }

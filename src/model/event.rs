@@ -55,6 +55,10 @@ pub(crate) enum Event {
     HedgeDue { group: u32 },
     /// A caller's policy wants to be woken.
     PolicyTimer { caller: u32 },
+    /// A caller's policy wants an endpoint checked.
+    CheckDue { caller: u32 },
+    /// A check that was left out is looked at.
+    SteadyCheck { series: u32 },
     /// Something happens in discovery.
     Discovery { item: u32 },
     /// A deadline that a call inherited.
@@ -85,6 +89,8 @@ impl engine::Event for Event {
             Event::ProbeAnswered { probe } => (16, probe),
             Event::PolicyTimer { caller } => (17, caller),
             Event::InheritedDeadline { call } => (24, call),
+            Event::CheckDue { caller } => (25, caller),
+            Event::SteadyCheck { series } => (26, series),
             Event::FaultTick { fault } => (18, fault),
             Event::ExtraArrival { extra } => (19, extra),
             Event::DeadlinePasses { deadline } => (20, deadline),

@@ -24,6 +24,7 @@ mod probe;
 mod processor_sharing;
 mod queue;
 pub mod result;
+mod steady;
 mod table;
 mod task;
 mod timers;

@@ -5,6 +5,7 @@
 use crate::engine::{Agenda, Sequence};
 use crate::model::call::{CONNECT_FAILURE, RESET};
 use crate::model::caller::Connections;
+use crate::model::check::Step;
 use crate::model::endpoint::{Condition, Incoming};
 use crate::model::event::Event;
 use crate::model::fault::link::Trouble;
@@ -35,7 +36,7 @@ pub(crate) struct Link<'p> {
     /// Nothing ever takes time here, so nothing needs to be drawn.
     instant: bool,
     /// The link the other way.
-    back: u32,
+    pub(super) back: u32,
 }
 
 impl<'p> Link<'p> {
@@ -58,6 +59,11 @@ impl<'p> Link<'p> {
             instant: free && plan.loss == 0.0 && plan.bandwidth.is_infinite(),
             back,
         }
+    }
+
+    /// Whether all small packets take the same time.
+    pub fn is_constant(&self) -> bool {
+        matches!(self.plan.latency, Distribution::Constant(_)) && self.plan.loss == 0.0
     }
 
     /// How long `bytes` take over this link.
@@ -166,7 +172,7 @@ impl World<'_> {
     }
 
     /// Sends a health check over a connection of its own; `syn`: the connection is all it asks for.
-    pub(super) fn send_check(&mut self, call: u32, syn: bool, now: Time, agenda: &mut Agenda<Event>) {
+    pub(super) fn transmit_check(&mut self, call: u32, syn: bool, now: Time, agenda: &mut Agenda<Event>) {
         let (incoming, link) = self.outgoing(call);
         if syn {
             return self.send_syn(&incoming, link, now, agenda);
@@ -206,6 +212,7 @@ impl World<'_> {
         });
         self.remember_task(incoming.call, task);
         let sequence = if could_fold { sequence } else { agenda.reserve(1) };
+        let sequence = self.number_of(incoming.call, Step::Arrival, sequence);
         agenda.at_reserved(now + latency, sequence, Event::RequestDelivered { task });
     }
 
@@ -258,7 +265,9 @@ impl World<'_> {
             ..Task::travelling(incoming)
         });
         self.remember_task(incoming.call, task);
-        agenda.at(now + latency, Event::RequestDelivered { task });
+        let sequence = agenda.reserve(1);
+        let sequence = self.number_of(incoming.call, Step::Arrival, sequence);
+        agenda.at_reserved(now + latency, sequence, Event::RequestDelivered { task });
     }
 
     /// The first packet of a connection has reached an endpoint that accepts it: the request follows after its answer.
@@ -328,7 +337,8 @@ impl World<'_> {
         self.respond(incoming, status, at, sequence, now, agenda);
     }
 
-    /// Delivers an answer at `at`: at once, or by an event with a reserved number.
+    /// Delivers an answer at `at`: at once, or by an event with a reserved number. The answer to a health check comes by an event always, so
+    /// that it has its place among those of one instant.
     #[inline]
     pub(super) fn respond(
         &mut self,
@@ -342,11 +352,12 @@ impl World<'_> {
         if self.is_cut(self.calls[incoming.call].cluster, incoming.endpoint, false) {
             return;
         }
+        let sequence = self.number_of(incoming.call, Step::Answer, sequence);
         let row = &mut self.calls[incoming.call];
         debug_assert!(row.generation == incoming.generation && row.site != NIL);
         row.status = status;
         row.wake = sequence;
-        if at == now {
+        if at == now && !sequence.is_own() {
             self.response_delivered(incoming.call, sequence, now, agenda);
         } else {
             agenda.at_reserved(at, sequence, Event::ResponseDelivered { call: incoming.call });

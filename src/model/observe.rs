@@ -9,7 +9,7 @@ use crate::model::result::{
     ANSWERERS, BeliefsOverTime, ClientResult, ENDPOINT_SERIES_MAX, EdgeResult, EndpointResult, PILOT_BUCKETS, RunResult,
     ServiceResult,
 };
-use crate::model::windows::Windows;
+use crate::model::windows::{Held, Stretch, Windows};
 use crate::policy::{Answer, Decision, Notice};
 use crate::time::{Duration, Time};
 
@@ -22,7 +22,9 @@ pub(crate) struct Observe {
     grid: Grid,
     endpoint_series: bool,
     pilot_bucket: u64,
-    windows: Windows,
+    pub(super) windows: Windows,
+    /// The moment of the event being handled.
+    pub(super) now: Time,
     pub(super) incidents: Incidents,
 }
 
@@ -116,6 +118,7 @@ impl Observe {
                 0
             },
             windows: Windows::new(plan),
+            now: Time::ZERO,
             incidents: Incidents::default(),
             result: RunResult {
                 measured_nanos: (plan.duration - warmup).0,
@@ -384,6 +387,7 @@ impl Observe {
             sums.attempts += 1;
             if let Some(window) = self.windows.at(stay.sent) {
                 window.services[stay.service as usize].attempts += 1;
+                window.endpoints[stay.endpoint as usize].attempts += 1;
             }
         }
     }
@@ -434,6 +438,7 @@ impl Observe {
 
     #[inline(never)]
     fn left_in_windows(&mut self, stay: Stay, now: Time, end: End) {
+        self.hold(Held::Requests { service: stay.service }, 1, stay.arrived, now);
         if !self.measured(stay.arrived) {
             return;
         }
@@ -452,7 +457,7 @@ impl Observe {
         let inside = self.measured(stay.arrived) && end.0 <= self.window_start + self.window_length;
         if !inside || status >= 400 || !stay.counts || !self.windows.is_empty() {
             self.service_started(sums, stay, start);
-            self.busy(sums, 1, start, end);
+            self.busy(sums, (stay.endpoint, 1), start, end);
             return self.attempt_left(sums, stay, end, End::Answer(Answer::Status(status)));
         }
         let (wait, sojourn) = (start.since(stay.arrived).0, end.since(stay.arrived).0);
@@ -468,9 +473,17 @@ impl Observe {
 
     /// `slots` slots (or cores) of an endpoint were busy from `from` to `to`.
     #[inline]
-    pub fn busy(&mut self, sums: &mut EndpointSums, slots: u32, from: Time, to: Time) {
+    pub fn busy(&mut self, sums: &mut EndpointSums, (endpoint, slots): (u32, u32), from: Time, to: Time) {
         let overlap = self.overlap(from, to);
         sums.busy_nanos += u128::from(overlap) * u128::from(slots);
+        if !self.windows.is_empty() {
+            self.hold(Held::Slots { endpoint }, slots, from, to);
+        }
+    }
+
+    fn hold(&mut self, what: Held, count: u32, from: Time, to: Time) {
+        let (from, to) = self.clipped(from, to);
+        self.windows.hold(Stretch { from, to, what, count }, self.now);
     }
 }
 

@@ -88,7 +88,7 @@ impl World<'_> {
         let busy = if is_still { 0 } else { cores.min(shared.jobs.len() as u32) };
         let since = shared.clock_at;
         self.observe
-            .busy(&mut self.endpoints[endpoint as usize].sums, busy, since, now);
+            .busy(&mut self.endpoints[endpoint as usize].sums, (endpoint, busy), since, now);
         self.meter_busy(endpoint, busy, since, now);
         let shared = &mut self.shared[endpoint as usize];
         shared.settle(cores, slowdown, is_still, now);

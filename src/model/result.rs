@@ -37,9 +37,9 @@ pub struct RunResult {
 /// Parts of a pilot run.
 pub const PILOT_BUCKETS: usize = 1000;
 
-/// What belongs to one window of the plan and to the measured window: the same figures, without values over time, and without what
-/// [`ServiceResult`] says of connections and of requests in flight. Requests and calls belong to it by their start, attempts at a
-/// service by the moment at which they were sent.
+/// What belongs to one window of the plan and to the measured window: the same figures, without values over time. Requests and calls belong
+/// to it by their start, attempts at a service by the moment at which they were sent; requests in flight and busy slots are those of
+/// its time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowResult {
     /// Nanoseconds of it that were measured.
@@ -50,6 +50,8 @@ pub struct WindowResult {
     pub edges: Vec<EdgeResult>,
     /// By service.
     pub services: Vec<ServiceResult>,
+    /// By endpoint of the plan: attempts and busy slots.
+    pub endpoints: Vec<EndpointResult>,
 }
 
 impl WindowResult {
@@ -62,6 +64,10 @@ impl WindowResult {
         edges.for_each(|(ours, theirs)| ours.merge(theirs));
         let services = self.services.iter_mut().zip(&other.services);
         services.for_each(|(ours, theirs)| ours.merge(theirs));
+        for (ours, theirs) in self.endpoints.iter_mut().zip(&other.endpoints) {
+            ours.attempts += theirs.attempts;
+            ours.busy_nanos += theirs.busy_nanos;
+        }
     }
 }
 

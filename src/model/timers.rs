@@ -138,6 +138,24 @@ impl Timers {
         }
     }
 
+    /// Starts a timer of a call that has an event and a number of its own.
+    pub fn start_own(&mut self, timer: Timer, call: u32, (at, sequence): (Time, Sequence), agenda: &mut Agenda<Event>) {
+        if self.links.len() <= call as usize {
+            self.links.resize(call as usize + 1, [Link::IDLE; 2]);
+        }
+        self.links[call as usize][timer as usize] = Link { sequence, ..Link::IDLE };
+        let event = match timer {
+            Timer::Call => Event::CallTimeout { call },
+            Timer::Attempt => Event::AttemptTimeout { call },
+        };
+        agenda.at_reserved(at, sequence, event);
+    }
+
+    /// Stops such a timer.
+    pub fn stop_own(&mut self, timer: Timer, call: u32) {
+        self.links[call as usize][timer as usize] = Link::IDLE;
+    }
+
     /// Stops a timer if it runs.
     #[inline]
     pub fn stop(&mut self, list: u32, call: u32) {

@@ -10,6 +10,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use crate::engine::{Agenda, Sequence};
 use crate::model::call::End;
+use crate::model::check::Step;
 use crate::model::endpoint::Incoming;
 use crate::model::event::Event;
 use crate::model::observe::Stay;
@@ -46,15 +47,19 @@ impl Lanes {
     /// puts it back with its new end.
     #[inline]
     fn first_free(&mut self, endpoint: u32, concurrency: u32, current: u128) -> Option<u128> {
+        match self.is_any_free(endpoint, concurrency, current) {
+            true => None,
+            false => self.several[endpoint as usize].pop().map(|first| first.0),
+        }
+    }
+
+    /// Whether a visit that arrives at `current` finds a slot free.
+    fn is_any_free(&mut self, endpoint: u32, concurrency: u32, current: u128) -> bool {
         let busy = &mut self.several[endpoint as usize];
         while busy.peek().is_some_and(|first| first.0 < current) {
             busy.pop();
         }
-        if busy.len() < concurrency as usize {
-            None
-        } else {
-            busy.pop().map(|first| first.0)
-        }
+        busy.len() < concurrency as usize
     }
 
     /// Lets a visit wait until `start`; false if so many wait already.
@@ -73,7 +78,7 @@ impl Lanes {
 
 /// A moment between two events: time, then sequence.
 #[inline]
-fn moment(time: Time, sequence: Sequence) -> u128 {
+pub(super) fn moment(time: Time, sequence: Sequence) -> u128 {
     (u128::from(time.0) << 64) | u128::from(sequence.0)
 }
 
@@ -86,6 +91,20 @@ struct Visit {
 }
 
 impl World<'_> {
+    /// Whether what arrives at an endpoint with limited slots is served at once.
+    pub(super) fn has_free_slot(&mut self, endpoint: u32, now: Time) -> bool {
+        let service = self.services_of(endpoint);
+        let (concurrency, current) = (service.concurrency, moment(now, self.current));
+        if !service.settles_visits {
+            let station = &self.stations[endpoint as usize];
+            return station.busy < concurrency && station.queued == 0;
+        }
+        match concurrency {
+            1 => self.endpoints[endpoint as usize].free <= current,
+            _ => self.lanes.is_any_free(endpoint, concurrency, current),
+        }
+    }
+
     /// Settles a visit to an endpoint that serves first in, first out.
     #[inline]
     pub(super) fn visit(&mut self, incoming: &Incoming, now: Time, agenda: &mut Agenda<Event>) {
@@ -223,6 +242,7 @@ impl World<'_> {
     /// An answer reaches its caller at `at`, under a reserved number.
     #[inline]
     fn answer_at(&mut self, at: Time, call: u32, status: u16, sequence: Sequence, agenda: &mut Agenda<Event>) {
+        let sequence = self.number_of(call, Step::Answer, sequence);
         let row = &mut self.calls[call];
         row.status = status;
         row.wake = sequence;
@@ -236,8 +256,12 @@ impl World<'_> {
             self.observe
                 .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, visit.start);
         }
-        self.observe
-            .busy(&mut self.endpoints[stay.endpoint as usize].sums, 1, visit.start, visit.end);
+        self.observe.busy(
+            &mut self.endpoints[stay.endpoint as usize].sums,
+            (stay.endpoint, 1),
+            visit.start,
+            visit.end,
+        );
         self.observe.attempt_left(
             &mut self.endpoints[stay.endpoint as usize].sums,
             stay,

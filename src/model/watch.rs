@@ -5,17 +5,17 @@ use crate::model::event::Event;
 use crate::model::observe::Belief;
 use crate::model::plan::Owner;
 use crate::model::world::World;
-use crate::policy::Health;
+use crate::policy::{Decision, Health};
 use crate::random::Purpose;
 use crate::time::Time;
 
 /// The next moment at which a caller's policy wants to be woken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Alarm {
     /// When; [`Time::MAX`]: never.
-    at: Time,
+    pub at: Time,
     /// The number of its event: others are out of date.
-    sequence: Sequence,
+    pub sequence: Sequence,
 }
 
 impl Alarm {
@@ -46,6 +46,7 @@ impl World<'_> {
                 let cluster = &mut self.callers[caller as usize].cluster;
                 cluster.set_phase(share, Time::ZERO);
                 cluster.expect_connections();
+                self.park_checks(caller, agenda);
                 self.attend(caller, Time::ZERO, agenda);
             }
         }
@@ -67,12 +68,16 @@ impl World<'_> {
             if self.observe.incidents.any_open() {
                 self.noticed_in_incident(caller, &notice, now);
             }
+            if matches!(notice.decision, Decision::Out { .. }) {
+                self.unpark_check(caller, notice.endpoint.0, now, agenda);
+            }
         }
         if any {
             self.beliefs_changed(caller, now);
         }
+        self.arm_checks(caller, now, agenda);
         let row = &mut self.callers[caller as usize];
-        let at = row.cluster.next_timer();
+        let at = row.cluster.next_timer_but_checks();
         if at == row.alarm.at {
             return;
         }
@@ -119,13 +124,12 @@ impl World<'_> {
             return;
         }
         // After the last request nothing is left that could be decided.
-        if now > Time::ZERO + self.plan.duration && self.only_checks_are_left() {
+        if now > self.sends_end && self.only_checks_are_left() {
             return;
         }
         let row = &mut self.callers[caller as usize];
         row.cluster.on_timer(now);
         row.alarm = Alarm::NONE;
-        self.send_checks(caller, now, agenda);
         self.attend(caller, now, agenda);
     }
 }

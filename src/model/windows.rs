@@ -3,9 +3,12 @@
 //! Windows may overlap. So time is cut at all of their borders, each piece is measured once, together with all others that belong to
 //! the same windows, and a window is the sum of its pieces.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::measure::Histogram;
 use crate::model::plan::{Plan, WindowPlan};
-use crate::model::result::{ClientResult, EdgeResult, ServiceResult, WindowResult};
+use crate::model::result::{ClientResult, EdgeResult, EndpointResult, ServiceResult, WindowResult};
 use crate::time::Time;
 
 /// No window.
@@ -23,6 +26,38 @@ pub(crate) struct Windows {
     fixed: Vec<u64>,
     /// By fault: how often it is on, and how often it has ended.
     faults: Vec<(u32, u32)>,
+    /// What was said of times to come, the earliest end first: visits that were settled on arrival.
+    ahead: BinaryHeap<Reverse<(Time, Stretch)>>,
+    /// By caller and endpoint: the windows in which there was an attempt between the two, a bit each.
+    contacts: Vec<u64>,
+}
+
+/// A time with so many of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stretch {
+    pub from: Time,
+    pub to: Time,
+    pub what: Held,
+    pub count: u32,
+}
+
+/// What is held for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Held {
+    /// Slots of an endpoint.
+    Slots { endpoint: u32 },
+    /// Requests at a service.
+    Requests { service: u32 },
+}
+
+impl Held {
+    /// Where its time is added up.
+    fn sum(self, window: &mut WindowResult) -> &mut u128 {
+        match self {
+            Held::Slots { endpoint } => &mut window.endpoints[endpoint as usize].busy_nanos,
+            Held::Requests { service } => &mut window.services[service as usize].in_flight_nanos,
+        }
+    }
 }
 
 /// The pieces of time that belong to the same windows.
@@ -66,8 +101,74 @@ impl Windows {
             }
         }
         if !self.is_empty() {
+            // What was said of times to come belongs to the new pieces.
+            self.pass(now);
+            let ahead = std::mem::take(&mut self.ahead);
+            self.move_ahead(&ahead, now, |sum, nanos| *sum -= nanos);
             self.cut_from(now.0, plan);
+            self.move_ahead(&ahead, now, |sum, nanos| *sum += nanos);
+            self.ahead = ahead;
         }
+    }
+
+    fn move_ahead(&mut self, ahead: &BinaryHeap<Reverse<(Time, Stretch)>>, now: Time, act: impl Fn(&mut u128, u128)) {
+        for &Reverse((_, stretch)) in ahead {
+            self.spread(stretch.from.max(now), stretch.to, |window, nanos| {
+                act(stretch.what.sum(window), u128::from(nanos) * u128::from(stretch.count));
+            });
+        }
+    }
+
+    /// Forgets what is no longer ahead.
+    fn pass(&mut self, now: Time) {
+        while self.ahead.peek().is_some_and(|first| first.0.0 <= now) {
+            self.ahead.pop();
+        }
+    }
+
+    /// Adds a stretch, of which what comes after `now` may still be cut.
+    #[inline(never)]
+    pub fn hold(&mut self, stretch: Stretch, now: Time) {
+        let Stretch { from, to, what, count } = stretch;
+        if from >= to || count == 0 {
+            return;
+        }
+        self.spread(from, to, |window, nanos| {
+            *what.sum(window) += u128::from(nanos) * u128::from(count);
+        });
+        self.pass(now);
+        if to > now && !self.faults.is_empty() {
+            self.ahead.push(Reverse((to, stretch)));
+        }
+    }
+
+    /// An attempt is sent between a caller and an endpoint; `pair` is the number of the two, those of a caller one after the other.
+    #[inline(never)]
+    pub fn contacted(&mut self, pair: usize, at: Time) {
+        let words = self.windows.len().div_ceil(64);
+        let Some((_, class)) = self.piece(at).map(|piece| self.pieces[piece]) else {
+            return;
+        };
+        let Some(class) = self.classes.get(class as usize) else {
+            return;
+        };
+        if self.contacts.len() < (pair + 1) * words {
+            self.contacts.resize((pair + 1) * words, 0);
+        }
+        for &window in &class.windows {
+            self.contacts[pair * words + window as usize / 64] |= 1 << (window % 64);
+        }
+    }
+
+    /// Of the pairs from `first` on, `count` in all, how many there was an attempt between in each window.
+    pub fn connections(&self, first: usize, count: usize) -> Vec<u64> {
+        let words = self.windows.len().div_ceil(64);
+        let is_set = |pair: usize, window: usize| {
+            let word = self.contacts.get(pair * words + window / 64);
+            word.is_some_and(|word| (word >> (window % 64)) & 1 == 1)
+        };
+        let pairs = |window| (first..first + count).filter(|&pair| is_set(pair, window)).count() as u64;
+        (0..self.windows.len()).map(pairs).collect()
     }
 
     /// Cuts time from `at` on as it will be if no fault begins or ends any more.
@@ -183,6 +284,7 @@ fn empty(plan: &Plan) -> WindowResult {
         clients: vec![ClientResult::default(); plan.clients.len()],
         edges: vec![EdgeResult::default(); plan.edges.len()],
         services: vec![ServiceResult::default(); plan.services.len()],
+        endpoints: vec![EndpointResult::default(); plan.endpoints.len()],
     }
 }
 

@@ -7,6 +7,7 @@ use crate::model::audit::Audited;
 use crate::model::baggage::{self, Baggage};
 use crate::model::call::Call;
 use crate::model::caller::Caller;
+use crate::model::check::Checks;
 use crate::model::client::{Client, User};
 use crate::model::discovery::Discovery;
 use crate::model::endpoint::{Endpoint, Station};
@@ -27,7 +28,7 @@ use crate::model::result::RunResult;
 use crate::model::table::Table;
 use crate::model::task::{Join, Task};
 use crate::model::timers::{Timer, Timers};
-use crate::model::visit::Lanes;
+use crate::model::visit::{Lanes, moment};
 use crate::model::{Elision, RunOptions};
 use crate::policy::hedging::Way;
 use crate::policy::overload::Shield;
@@ -99,6 +100,8 @@ pub(crate) struct World<'p> {
     pub(super) plan: &'p Plan,
     pub(super) streams: Streams,
     pub(super) horizon: Time,
+    /// No client sends after this.
+    pub(super) sends_end: Time,
     /// The number of the event being handled.
     pub(super) current: Sequence,
     pub(super) next_generation: u32,
@@ -118,10 +121,8 @@ pub(crate) struct World<'p> {
     /// What each call carries along, if any carries anything.
     pub(super) baggage: Vec<Baggage>,
     pub(super) carries_baggage: bool,
-    /// Those of them that are health checks.
-    pub(super) checks_in_flight: usize,
-    /// The site of each cluster's health checks.
-    pub(super) check_sites: Vec<u32>,
+    /// Health checks.
+    pub(super) checks: Checks,
     pub(super) tasks: Table<Task>,
     pub(super) joins: Table<Join>,
     /// Cancellations on their way: the task, its attempt, and who gives up.
@@ -184,6 +185,7 @@ impl<'p> World<'p> {
         }
         World {
             horizon: Time::ZERO + plan.duration + plan.drain,
+            sends_end: Time::ZERO + plan.duration,
             current: Sequence(0),
             next_generation: 0,
             last_completion: Time::ZERO,
@@ -199,8 +201,7 @@ impl<'p> World<'p> {
             calls: Table::default(),
             baggage: Vec::new(),
             carries_baggage: baggage::is_carried(plan),
-            checks_in_flight: 0,
-            check_sites: plan.check_sites(),
+            checks: Checks::new(plan, options.elision),
             tasks: Table::default(),
             joins: Table::default(),
             cancels: Table::default(),
@@ -301,7 +302,11 @@ fn site_states(plan: &Plan, cluster_base: &[u32], timers: &mut Timers) -> Vec<Si
             request_size: site.request_size,
             response_size: site.response_size,
             timeout_list: timers.list(Timer::Call, site.timeout),
-            attempt_list: timers.list(Timer::Attempt, site.per_try_timeout),
+            attempt_list: match site.edge {
+                // Health checks have timers of their own.
+                NO_EDGE => NIL,
+                _ => timers.list(Timer::Attempt, site.per_try_timeout),
+            },
             client: NIL,
             // A health check is asked once.
             hedges: Way::of(&plan.clusters[site.cluster as usize].config).filter(|_| site.edge != NO_EDGE),
@@ -432,6 +437,10 @@ impl engine::World for World<'_> {
     #[inline]
     fn handle(&mut self, event: Event, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
         self.current = sequence;
+        self.observe.now = now;
+        if sequence.is_own() {
+            self.checks.latest = moment(now, sequence);
+        }
         match event {
             Event::Arrival { client } => self.arrive(client, now, agenda),
             Event::UserSends { user } => self.user_sends(user, now, agenda),
@@ -457,6 +466,8 @@ impl engine::World for World<'_> {
             Event::ExtraArrival { extra } => self.extra_arrival(extra, sequence, now, agenda),
             Event::DeadlinePasses { deadline } => self.deadline_passes(deadline, now, agenda),
             Event::PolicyTimer { caller } => self.policy_timer(caller, sequence, now, agenda),
+            Event::CheckDue { caller } => self.check_due(caller, sequence, now, agenda),
+            Event::SteadyCheck { series } => self.steady_check(series, sequence, now, agenda),
             Event::Discovery { item } => self.discover(item, now, agenda),
             Event::ConnectDelivered { opening } => self.connect_delivered(opening, sequence, now, agenda),
             Event::ConnectAnswered { opening } | Event::ConnectTimeout { opening } => {
@@ -513,8 +524,23 @@ impl World<'_> {
         let simulated = self.last_completion.max(Time::ZERO + self.plan.duration);
         let sums = self.endpoints.iter().map(|endpoint| endpoint.sums);
         let fault_windows = std::mem::take(&mut self.faults.windows);
+        let mut connections = vec![vec![0; self.plan.services.len()]; self.plan.windows.len()];
+        for caller in &self.callers {
+            let counts = self
+                .observe
+                .windows
+                .connections(caller.first_pair as usize, caller.endpoint_count as usize);
+            for (window, count) in connections.iter_mut().zip(counts) {
+                window[caller.service as usize] += count;
+            }
+        }
         let mut result = self.observe.finish(self.plan, sums, digest, events, simulated);
         result.fault_windows = fault_windows;
+        for (window, counts) in result.windows.iter_mut().zip(connections) {
+            for (service, count) in window.services.iter_mut().zip(counts) {
+                service.connections = count;
+            }
+        }
         for caller in &self.callers {
             result.services[caller.service as usize].connections += u64::from(caller.connected);
         }

@@ -9,7 +9,7 @@ use crate::policy::failure_accrual::{Accrual, Config};
 use crate::policy::health_check::{self, Checker};
 use crate::policy::outlier_detection::Detector;
 use crate::policy::{ClusterConfig, EndpointIndex, Health, Outcome};
-use crate::random::Rng;
+use crate::random::{Key, Rng};
 use crate::time::{Duration, Time};
 
 /// Who has a say about an endpoint.
@@ -95,7 +95,7 @@ pub enum Decision {
 }
 
 /// The decisions of watchers, in the order in which they were made.
-pub(crate) type Decisions = Vec<Notice>;
+pub(crate) type Decisions = VecDeque<Notice>;
 
 /// All that watches the endpoints of one caller and upstream.
 #[derive(Debug)]
@@ -154,6 +154,7 @@ impl Watch {
             return None;
         }
         // Finagle's balancers know endpoints that should get nothing but are there.
+        let seed = rng.next_u64();
         let is_finagles = accrual.is_some_and(Config::is_finagles) && config.balancer.name().starts_with("finagle/");
         Some(Box::new(Watch {
             shut: if is_finagles { Health::Degraded } else { Health::Unhealthy },
@@ -161,7 +162,7 @@ impl Watch {
             out: Vec::new(),
             detector: detector.map(|config| Detector::new(config, now)),
             accrual: accrual.map(Accrual::new),
-            checker: checker.map(|options| Checker::new(options, now)),
+            checker: checker.map(|options| Checker::new(options, Key(seed), now)),
             decisions: Decisions::new(),
             notices: VecDeque::new(),
             merge: MergeWindow {
@@ -170,7 +171,7 @@ impl Watch {
                 waiting: Vec::new(),
                 over_at: Time::MAX,
             },
-            rng: Rng::new(rng.next_u64()),
+            rng: Rng::new(seed),
         }))
     }
 
@@ -276,7 +277,7 @@ impl Watch {
     /// An active health check has ended.
     pub fn on_checked(&mut self, endpoint: EndpointIndex, result: health_check::Finding, now: Time) {
         let Some(checker) = &mut self.checker else { return };
-        let passed = checker.on_checked(endpoint, result, now, &mut self.rng, &mut self.decisions);
+        let passed = checker.on_checked(endpoint, result, now, &mut self.decisions);
         // Who is still out by its checks is not well yet.
         if passed
             && !self.fails_checks(endpoint)
@@ -301,13 +302,46 @@ impl Watch {
         self.checker.as_mut().and_then(|checker| checker.next_check(now))
     }
 
+    /// How many endpoints a watcher has out.
+    pub fn count_out(&self, watcher: Watcher) -> u32 {
+        self.out.iter().filter(|&&out| out & watcher as u8 != 0).count() as u32
+    }
+
+    /// What sends the checks.
+    #[inline]
+    pub fn checker(&self) -> Option<&Checker> {
+        self.checker.as_ref()
+    }
+
+    /// Leaves the checks of an endpoint to the driver, if all that pass would change nothing: when the next is due.
+    pub fn park_check(&mut self, endpoint: EndpointIndex) -> Option<Time> {
+        let is_indifferent = |detector: &Detector| detector.is_indifferent_to_checks(endpoint);
+        match self.detector.as_ref().is_none_or(is_indifferent) {
+            true => self.checker.as_mut()?.park(endpoint),
+            false => None,
+        }
+    }
+
+    /// The driver gives the checks of an endpoint back.
+    pub fn unpark_check(&mut self, endpoint: EndpointIndex, ended: u32, due: Option<Time>) {
+        if let Some(checker) = &mut self.checker {
+            checker.unpark(endpoint, ended, due);
+        }
+    }
+
     /// When [`Watch::on_timer`] is to be called next; [`Time::MAX`]: never.
     #[inline]
     pub fn next_timer(&self) -> Time {
+        let checker = self.checker.as_ref().map_or(Time::MAX, Checker::next_timer);
+        self.next_timer_but_checks().min(checker)
+    }
+
+    /// The same without health checks.
+    #[inline]
+    pub fn next_timer_but_checks(&self) -> Time {
         let detector = self.detector.as_ref().map_or(Time::MAX, Detector::next_timer);
         let accrual = self.accrual.as_ref().map_or(Time::MAX, Accrual::next_timer);
-        let checker = self.checker.as_ref().map_or(Time::MAX, Checker::next_timer);
-        detector.min(accrual).min(checker).min(self.merge.over_at)
+        detector.min(accrual).min(self.merge.over_at)
     }
 
     /// Time has come to [`Watch::next_timer`], or past it.
@@ -327,10 +361,9 @@ impl Watch {
     /// The next decision to be obeyed: it is taken down, and given as whom it is about.
     #[inline]
     pub fn next_decision(&mut self) -> Option<EndpointIndex> {
-        if self.decisions.is_empty() {
+        let Some(notice) = self.decisions.pop_front() else {
             return self.accrual.as_mut().and_then(Accrual::next_changed);
-        }
-        let notice = self.decisions.remove(0);
+        };
         let out = &mut self.out[notice.endpoint.at()];
         match notice.decision {
             Decision::Out { .. } => *out |= notice.watcher as u8,

@@ -420,3 +420,89 @@ fn checks_meet_what_requests_meet_and_count_as_none() {
     let slow = json!({"faults": [{"at": "5s", "for": "10s", "slow": {"endpoint": "node/node-0", "add": "1s"}}]});
     assert_eq!(scenario(100, slow).services[0].ejections, 1);
 }
+
+/// Envoy's `successful_active_health_check_uneject_host` (reference/failover.md, section 2), through a script.
+#[test]
+fn a_check_that_passes_brings_an_ejected_endpoint_back() {
+    let ejections = |unejects: bool| -> Vec<(f64, String)> {
+        let document = json!({"mesh": {
+            "health_check": {"interval": "1s", "timeout": "500ms"},
+            "outlier_detection": {
+                "consecutive_5xx": 2, "max_ejection_percent": 100, "successful_active_health_check_uneject_host": unejects
+            }
+        }});
+        let config = setup::cluster("envoy/round_robin", &[], Some(("mesh", &document.to_string())))
+            .unwrap_or_else(|message| panic!("{message}"));
+        let script = [
+            json!({"op": "endpoints", "endpoints": [{"id": "a"}, {"id": "b"}]}),
+            json!({"op": "pick", "count": 4}),
+            json!({"op": "done", "endpoint": "a", "status": 503}),
+            json!({"op": "done", "endpoint": "a", "status": 503}),
+            // A check that fails does not help, one of another endpoint neither.
+            json!({"op": "check", "t": 1.0, "endpoint": "b", "status": 200}),
+            json!({"op": "tick", "t": 1.5}),
+            json!({"op": "check", "t": 2.5, "endpoint": "a", "status": 200}),
+            json!({"op": "tick", "t": 2.6}),
+        ];
+        let text: String = script.iter().map(|line| format!("{line}\n")).collect();
+        let lines = output(config, 1, &text);
+        let lines = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("it prints JSON"));
+        let turn = |line: Value| {
+            let name = ["eject", "uneject"].into_iter().find(|name| !line[*name].is_null())?;
+            Some((line["t"].as_f64()?, format!("{name} {}", line[name].as_str()?)))
+        };
+        lines.filter_map(turn).collect()
+    };
+    assert_eq!(
+        ejections(true),
+        [(0.0, "eject a".to_string()), (2.5, "uneject a".to_string())]
+    );
+    assert_eq!(ejections(false), [(0.0, "eject a".to_string())]);
+}
+
+/// The same in a simulation: requests fail, connections do not, so each check brings the endpoint back.
+#[test]
+fn checks_by_connection_bring_endpoints_back_whose_requests_fail() {
+    let ejections = |unejects: bool| {
+        let scenario = json!({
+            "apiVersion": "meshsim/v1",
+            "duration": "30s",
+            "topology": {"services": {"node": {"replicas": 2, "operations": {"get": [{"work": "1ms"}]}}}},
+            "clients": {"client": {"call": "node/get", "arrivals": {"constant": {"rate": "100/s"}}}},
+            "faults": [{"at": "5s", "for": "20s", "errors": {"endpoint": "node/node-0", "share": "100%"}}],
+            "mesh": {
+                "balancer": "envoy/round_robin",
+                "health_check": {"interval": "1s", "timeout": "500ms", "tcp_health_check": {}},
+                "outlier_detection": {
+                    "consecutive_5xx": 5, "base_ejection_time": "60s", "max_ejection_percent": 50,
+                    "successful_active_health_check_uneject_host": unejects
+                }
+            }
+        });
+        let source = Source::from_text("checks.yaml", scenario.to_string());
+        let (loaded, diagnostics) = scenario::load(&source, &Overrides::default());
+        let scenario = loaded.unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
+        let options = |elision| RunOptions {
+            seed: 3,
+            replication: 0,
+            warmup: Duration::ZERO,
+            elision,
+            pilot: false,
+        };
+        let [on, off] = [Elision::On, Elision::Off].map(|elision| {
+            let result = meshsim::model::run(&scenario.variants[0].plan, options(elision));
+            (result.services[0].ejections, result.clients[0].failures.total())
+        });
+        assert_eq!(on, off);
+        on
+    };
+    // One more or less by the moment of the checks: five failures take a tenth of a second, and a check comes each second.
+    let (back, failures) = ejections(true);
+    assert!(
+        (20..=21).contains(&back) && (5 * back..5 * back + 5).contains(&failures),
+        "{back} ejections, {failures} failures"
+    );
+    assert_eq!(ejections(false), (1, 5));
+}

@@ -83,6 +83,13 @@ impl World<'_> {
         }
     }
 
+    /// Whether a learner that asks a registry, or is told by one, cannot reach it.
+    pub(super) fn is_cut_off(&self, learner: u32) -> bool {
+        let row = &self.discovery.learners[learner as usize];
+        let config = &self.plan.discoveries[row.plan as usize].config;
+        matches!(config, Config::Poll(_) | Config::Eureka(_) | Config::Consul(_)) && self.is_cut_from_registry(row.caller)
+    }
+
     /// The event of a question.
     pub(super) fn asks(&mut self, learner: u32, now: Time, agenda: &mut Agenda<Event>) {
         let plan = self.discovery.learners[learner as usize].plan;
@@ -91,14 +98,14 @@ impl World<'_> {
             Config::Poll(options) => {
                 let row = &mut self.discovery.learners[learner as usize];
                 let next = now + options.next(&mut row.rng);
-                if !self.discovery.is_down(Outage::Registry) {
+                if !self.discovery.is_down(Outage::Registry) && !self.is_cut_off(learner) {
                     self.take_from_source(learner);
                     self.answer(learner, now, agenda);
                 }
                 self.again(next, Item::Asks { learner }, now, agenda);
             }
             Config::Eureka(options) => {
-                if !self.discovery.is_down(Outage::Registry) {
+                if !self.discovery.is_down(Outage::Registry) && !self.is_cut_off(learner) {
                     self.fetch(learner, options.use_read_only_response_cache);
                     if options.server_list_refresh_interval == Duration::ZERO {
                         let row = &mut self.discovery.learners[learner as usize];

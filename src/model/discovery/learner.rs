@@ -142,6 +142,7 @@ impl World<'_> {
         }
         let caller = row.caller;
         self.believe_pending(learner, now);
+        self.unpark_unlisted_checks(caller, now, agenda);
         self.attend(caller, now, agenda);
     }
 
@@ -175,6 +176,10 @@ impl World<'_> {
 
     /// The event of an answer, or of word from whoever tells.
     pub(super) fn answered(&mut self, learner: u32, now: Time, agenda: &mut Agenda<Event>) {
+        // A partition takes what would arrive while it lasts.
+        if self.is_cut_off(learner) {
+            return;
+        }
         self.learn(learner, now, agenda);
         self.after_answer(learner, now, agenda);
     }

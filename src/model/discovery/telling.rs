@@ -141,7 +141,7 @@ impl World<'_> {
     pub(super) fn tell(&mut self, learner: u32, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.discovery.learners[learner as usize];
         let stage = match self.plan.discoveries[row.plan as usize].config {
-            Config::Consul(_) if self.discovery.is_down(Outage::Registry) => return,
+            Config::Consul(_) if self.discovery.is_down(Outage::Registry) || self.is_cut_off(learner) => return,
             Config::Consul(_) => Stage::Watch,
             _ if self.discovery.is_down(Outage::ControlPlane) => return,
             Config::Kubernetes(_) => return self.rules_change(learner, now, agenda),
@@ -201,15 +201,37 @@ impl World<'_> {
             let row = &mut self.discovery.learners[learner as usize];
             let config = &self.plan.discoveries[row.plan as usize].config;
             match (outage, config) {
-                (Outage::Registry | Outage::Stale, Config::Consul(_)) => {
-                    let wait = Duration(row.rng.below(QUERY_RETRY.0));
-                    self.take_from_source(learner);
-                    self.later(now + wait, Item::Answered { learner }, agenda);
-                }
+                (Outage::Registry | Outage::Stale, Config::Consul(_)) => self.query_again(learner, now, agenda),
                 (Outage::ControlPlane | Outage::Stale, Config::Linkerd(_) | Config::Kubernetes(_)) => {
                     self.tell(learner, now, agenda);
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// A blocking query that has failed is made again.
+    fn query_again(&mut self, learner: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &mut self.discovery.learners[learner as usize];
+        let wait = Duration(row.rng.below(QUERY_RETRY.0));
+        self.take_from_source(learner);
+        self.later(now + wait, Item::Answered { learner }, agenda);
+    }
+
+    /// Learners that a partition keeps from being told by their registry.
+    pub(in crate::model) fn learners_cut_off(&self) -> Vec<u32> {
+        let is_told = |&learner: &u32| {
+            let plan = self.discovery.learners[learner as usize].plan;
+            matches!(self.plan.discoveries[plan as usize].config, Config::Consul(_)) && self.is_cut_off(learner)
+        };
+        (0..self.discovery.learners.len() as u32).filter(is_told).collect()
+    }
+
+    /// The partitions are others than before, when these were cut off: who is no longer comes for what it has missed.
+    pub(in crate::model) fn reach_registries(&mut self, cut_off: &[u32], now: Time, agenda: &mut Agenda<Event>) {
+        for &learner in cut_off {
+            if !self.is_cut_off(learner) && !self.discovery.is_down(Outage::Registry) {
+                self.query_again(learner, now, agenda);
             }
         }
     }

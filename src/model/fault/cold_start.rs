@@ -19,6 +19,11 @@ impl ColdStart {
         self.plan.is_some()
     }
 
+    /// Whether it is so no more.
+    fn is_warm(&self, now: Time) -> bool {
+        self.factor(now) <= 1.0
+    }
+
     /// How many times as long work takes that begins now.
     fn factor(&self, now: Time) -> f64 {
         let Some(plan) = self.plan else { return 1.0 };
@@ -35,6 +40,18 @@ impl ColdStart {
 }
 
 impl World<'_> {
+    /// Whether a request without any work at an endpoint that is up takes no time, and changes nothing there but a slot and the queue for it.
+    pub(in crate::model) fn is_indifferent(&self, endpoint: u32, now: Time) -> bool {
+        let is_speed = |&strand: &u32| {
+            let fault = self.faults.strands[strand as usize].fault;
+            matches!(self.plan.faults[fault as usize].kind, FaultKind::SlowFactor(_))
+        };
+        let cold = self.faults.cold.get(endpoint as usize);
+        !self.endpoints[endpoint as usize].fails
+            && self.faults.at(endpoint).iter().all(is_speed)
+            && cold.is_none_or(|cold| cold.plan.is_none_or(|plan| plan.factor >= 1.0 && cold.is_warm(now)))
+    }
+
     /// Endpoints of a strand have come back.
     pub(super) fn come_back_cold(&mut self, strand: u32, endpoints: &[u32], now: Time) {
         let fault = self.faults.strands[strand as usize].fault;

@@ -39,6 +39,13 @@ impl LinkFaultPlan {
         self.effect == LinkEffect::Cut && (from_to || (back && !self.one_way))
     }
 
+    /// Whether it keeps a caller from asking its registry: the question and the answer have to get through.
+    fn keeps_from_registry(&self, caller: Party) -> bool {
+        let is_registry = |party: &PartyPlan| party.registry || party.everybody;
+        let is_between = |one: &PartyPlan, other: &PartyPlan| one.holds(caller) && is_registry(other);
+        self.effect == LinkEffect::Cut && (is_between(&self.from, &self.to) || is_between(&self.to, &self.from))
+    }
+
     /// Whether it is about packets from a caller to an endpoint (`there`) or back.
     fn is_about(&self, caller: Party, endpoint: Party, there: bool) -> bool {
         let (source, destination) = if there { (caller, endpoint) } else { (endpoint, caller) };
@@ -167,10 +174,26 @@ impl World<'_> {
         ))
     }
 
+    /// Whether a caller (a row of [`World::callers`]) cannot ask its registry, or hear its answer.
+    pub(in crate::model) fn is_cut_from_registry(&self, caller: u32) -> bool {
+        let row = &self.callers[caller as usize];
+        let party = caller_party(self.plan, self.plan.clusters[row.plan as usize].owner, row.instance);
+        self.faults.links.iter().any(|&strand| {
+            let fault = self.faults.strands[strand as usize].fault;
+            matches!(&self.plan.faults[fault as usize].kind, FaultKind::Link(link) if link.keeps_from_registry(party))
+        })
+    }
+
     /// Whether a packet between a caller (a row of [`World::callers`]) and an endpoint is lost now; `there`: on its way to the endpoint.
     #[inline]
     pub(in crate::model) fn is_cut(&self, caller: u32, endpoint: u32, there: bool) -> bool {
         self.faults.network_is_troubled() && self.is_cut_by(caller, endpoint, there)
+    }
+
+    /// Whether any active fault is about packets between a caller (a row of [`World::callers`]) and an endpoint, either way.
+    pub(in crate::model) fn is_path_troubled(&self, caller: u32, endpoint: u32) -> bool {
+        let is_troubled = |there| self.troubles(caller, endpoint, there).next().is_some();
+        self.faults.network_is_troubled() && (is_troubled(true) || is_troubled(false))
     }
 
     #[cold]

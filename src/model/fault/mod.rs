@@ -102,7 +102,7 @@ impl Faults {
 
     /// The active strands at an endpoint.
     #[inline]
-    fn at(&self, endpoint: u32) -> &[u32] {
+    pub(in crate::model) fn at(&self, endpoint: u32) -> &[u32] {
         self.at_endpoint.get(endpoint as usize).map_or(&[], Vec::as_slice)
     }
 }
@@ -267,7 +267,10 @@ impl World<'_> {
         }
         match &plan.kind {
             FaultKind::Link(_) => {
+                let cut_off = self.learners_cut_off();
                 enlist(&mut self.faults.links, strand, on);
+                self.reach_registries(&cut_off, now, agenda);
+                self.unpark_troubled_checks(now, agenda);
                 self.hear_endpoints();
             }
             FaultKind::Inject(_) => enlist(&mut self.faults.injects, strand, on),
@@ -294,6 +297,7 @@ impl World<'_> {
     pub(super) fn apply(&mut self, targets: &[u32], now: Time, agenda: &mut Agenda<Event>) {
         let (mut lost, mut turned, mut changed) = (Vec::new(), Vec::new(), Vec::new());
         for &endpoint in targets {
+            self.unpark_checks_of(endpoint, now, agenda);
             self.set_node_lost(endpoint, self.is_node_lost(endpoint));
             let (condition, slowdown) = self.condition(endpoint);
             let row = &mut self.endpoints[endpoint as usize];

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Cluster;
-use crate::policy::watch::Notice;
+use crate::policy::health_check::Checker;
+use crate::policy::watch::{Notice, Watcher};
 use crate::policy::{EndpointIndex, Health, health_check};
 use crate::time::{Duration, Time};
 
@@ -24,6 +25,60 @@ impl Cluster {
     #[inline]
     pub fn next_timer(&self) -> Time {
         self.watch.as_ref().map_or(Time::MAX, |watch| watch.next_timer())
+    }
+
+    /// The same without health checks, for a driver that sees to these by [`Cluster::first_check`].
+    #[inline]
+    pub fn next_timer_but_checks(&self) -> Time {
+        self.watch.as_ref().map_or(Time::MAX, |watch| watch.next_timer_but_checks())
+    }
+
+    /// How many endpoints outlier detection has out.
+    pub fn ejected(&self) -> u32 {
+        self.watch
+            .as_ref()
+            .map_or(0, |watch| watch.count_out(Watcher::OutlierDetection))
+    }
+
+    /// When the next health check is due, and of whom.
+    #[inline]
+    pub fn first_check(&self) -> Option<(Time, EndpointIndex)> {
+        self.checker().and_then(Checker::first)
+    }
+
+    #[inline]
+    fn checker(&self) -> Option<&Checker> {
+        self.watch.as_ref().and_then(|watch| watch.checker())
+    }
+
+    /// If all checks of an endpoint that pass would change nothing as long as nothing else happens: leaves them to the driver, which need
+    /// not make them, and says when the next is due. The driver gives them back by [`Cluster::unpark_check`] when a check could fail, or
+    /// the endpoint is taken out by anybody.
+    pub fn park_check(&mut self, endpoint: EndpointIndex) -> Option<Time> {
+        self.watch.as_mut().and_then(|watch| watch.park_check(endpoint))
+    }
+
+    /// Whether the checks of an endpoint are the driver's. They are not any more once the endpoint has left the list.
+    pub fn is_check_parked(&self, endpoint: EndpointIndex) -> bool {
+        self.checker().is_some_and(|checker| checker.is_parked(endpoint))
+    }
+
+    /// The driver gives the checks of an endpoint back, after `ended` that passed. `due`: when the next is; `None`: one is on its way.
+    pub fn unpark_check(&mut self, endpoint: EndpointIndex, ended: u32, due: Option<Time>) {
+        if let Some(watch) = &mut self.watch {
+            watch.unpark_check(endpoint, ended, due);
+        }
+    }
+
+    /// The pause after a check of the driver's that passed, when `ended` others have since they are the driver's.
+    pub fn steady_pause(&self, endpoint: EndpointIndex, ended: u32) -> Duration {
+        let pause = |checker: &Checker| checker.steady_pause(endpoint, ended);
+        self.checker().map_or(Duration::MAX, pause)
+    }
+
+    /// That pause, where it is always the same.
+    pub fn constant_pause(&self) -> Option<Duration> {
+        self.checker().and_then(Checker::constant_pause)
     }
 
     /// Time has come to [`Cluster::next_timer`].

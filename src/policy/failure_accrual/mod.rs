@@ -254,7 +254,7 @@ impl Kind {
 }
 
 fn decide(decisions: &mut Decisions, endpoint: EndpointIndex, decision: Decision) {
-    decisions.push(Notice {
+    decisions.push_back(Notice {
         endpoint,
         watcher: Watcher::FailureAccrual,
         decision,

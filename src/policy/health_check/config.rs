@@ -88,7 +88,8 @@ impl Options {
         }
     }
 
-    pub(super) fn interval(&self) -> Duration {
+    /// The time from one check to the next, at an endpoint that is well.
+    pub fn interval(&self) -> Duration {
         match self {
             Options::Envoy(options) => options.interval,
             Options::Haproxy(options) => options.inter,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{Statuses, count};
 use super::{Finding, Probe, Step, Turn};
 use crate::policy::balancer::Entry;
-use crate::random::Rng;
+use crate::random::{Draws, Rng};
 use crate::time::Duration;
 
 /// When endpoints are asked, and what is made of their answers. Envoy demands the first four; here they have the defaults of a modest setting.
@@ -145,15 +145,23 @@ pub(super) struct Standing {
     failures: u32,
 }
 
+impl Standing {
+    /// Whether a check that passes changes nothing of it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.failed && !self.first && !self.excluded && self.failures == 0
+    }
+}
+
 /// Envoy's timers are in milliseconds.
 const MILLISECOND: u64 = 1_000_000;
 
 /// A random part of `most`, in whole milliseconds where it has any.
-fn part_of(most: Duration, rng: &mut Rng) -> Duration {
+fn part_of(most: Duration, draws: &mut Draws) -> Duration {
+    let mut below = |n: u64| ((u128::from(draws.next_u64()) * u128::from(n)) >> 64) as u64;
     match most.0 {
         0 => Duration::ZERO,
-        nanos if nanos < MILLISECOND => Duration(rng.below(nanos)),
-        nanos => Duration(rng.below(nanos / MILLISECOND) * MILLISECOND),
+        nanos if nanos < MILLISECOND => Duration(below(nanos)),
+        nanos => Duration(below(nanos / MILLISECOND) * MILLISECOND),
     }
 }
 
@@ -242,12 +250,12 @@ impl HealthCheck {
     pub(super) fn first_pause(&self, rng: &mut Rng) -> Duration {
         match self.initial_jitter {
             Duration::ZERO => Duration::ZERO,
-            jitter => part_of(jitter, rng).max(Duration(MILLISECOND.min(jitter.0))),
+            jitter => part_of(jitter, &mut rng.draws()).max(Duration(MILLISECOND.min(jitter.0))),
         }
     }
 
     /// Makes of a result what it makes.
-    pub(super) fn step(&self, standing: &mut Standing, finding: Finding, passed: bool, traffic: bool, rng: &mut Rng) -> Step {
+    pub(super) fn step(&self, standing: &mut Standing, finding: Finding, passed: bool, traffic: bool, draws: &mut Draws) -> Step {
         let was_out = standing.failed;
         let was_excluded = standing.excluded;
         let mut is_pending = false;
@@ -289,12 +297,17 @@ impl HealthCheck {
         };
         Step {
             turn,
-            pause: self.pause(passed, is_pending, traffic, rng),
+            pause: self.pause(passed, is_pending, traffic, draws),
         }
     }
 
+    /// The pause after a check that passed at an endpoint that is well, if there is no jitter.
+    pub(super) fn constant_pause(&self) -> Option<Duration> {
+        (self.interval_jitter == Duration::ZERO && self.interval_jitter_percent == 0).then_some(self.interval)
+    }
+
     /// Until the next check.
-    fn pause(&self, passed: bool, is_pending: bool, traffic: bool, rng: &mut Rng) -> Duration {
+    pub(super) fn pause(&self, passed: bool, is_pending: bool, traffic: bool, draws: &mut Draws) -> Duration {
         let unhealthy = self.unhealthy_interval.unwrap_or(self.interval);
         let base = match (traffic, passed, is_pending) {
             (true, true, false) => self.interval,
@@ -305,7 +318,7 @@ impl HealthCheck {
             (false, _, _) => self.no_traffic_interval,
         };
         let percent = (u128::from(base.0) * u128::from(self.interval_jitter_percent) / 100).min(u128::from(u64::MAX / 4));
-        let jitter = part_of(Duration(percent as u64), rng) + part_of(self.interval_jitter, rng);
+        let jitter = part_of(Duration(percent as u64), draws) + part_of(self.interval_jitter, draws);
         base + jitter
     }
 }

@@ -105,6 +105,11 @@ impl Check {
         }
     }
 
+    /// Whether a check that passes changes nothing.
+    pub(super) fn is_at_rest(&self, standing: Standing) -> bool {
+        standing.health == self.surely_up()
+    }
+
     pub(super) fn step(&self, standing: &mut Standing, passed: bool) -> Step {
         let was_up = standing.health >= self.rise;
         standing.health = match standing.health {

@@ -14,7 +14,7 @@ pub use config::{Options, Statuses};
 
 use crate::policy::EndpointIndex;
 use crate::policy::watch::{Decision, Decisions, Notice, Reason, Watcher};
-use crate::random::Rng;
+use crate::random::{Draws, Key, Rng};
 use crate::time::{Duration, Time};
 
 /// What a check has found.
@@ -47,6 +47,10 @@ struct Row {
     listed: bool,
     /// A check is on its way.
     checking: bool,
+    /// The driver sees to its checks.
+    parked: bool,
+    /// Checks that have ended: the draws of the pause after each are its own.
+    ended: u32,
     /// When the next one begins, if none is on its way.
     due: Time,
     standing: Standing,
@@ -87,10 +91,12 @@ pub(crate) struct Checker {
     /// A request has been sent.
     traffic: bool,
     listed: u32,
+    /// The draws of jitter.
+    jitter: Key,
 }
 
 impl Checker {
-    pub fn new(options: &Options, now: Time) -> Checker {
+    pub fn new(options: &Options, jitter: Key, now: Time) -> Checker {
         Checker {
             options: options.clone(),
             since: now,
@@ -98,7 +104,13 @@ impl Checker {
             queue: BinaryHeap::new(),
             traffic: false,
             listed: 0,
+            jitter,
         }
+    }
+
+    /// The draws of the pause after an endpoint's `number`th check.
+    fn draws(&self, endpoint: EndpointIndex, number: u32) -> Draws {
+        self.jitter.with(u64::from(endpoint.0)).with(u64::from(number)).draws()
     }
 
     /// The first checks come after this share of the interval: the caller has been at work for a while, and has sent requests.
@@ -121,6 +133,8 @@ impl Checker {
         let blank = Row {
             listed: false,
             checking: false,
+            parked: false,
+            ended: 0,
             due: Time::MAX,
             standing: Standing::Haproxy(haproxy::Standing::default()),
         };
@@ -142,6 +156,8 @@ impl Checker {
         self.rows[endpoint.at()] = Row {
             listed: true,
             checking: false,
+            parked: false,
+            ended: self.rows[endpoint.at()].ended,
             due: now + delay,
             standing,
         };
@@ -155,6 +171,7 @@ impl Checker {
         if row.listed {
             row.listed = false;
             row.checking = false;
+            row.parked = false;
             row.due = Time::MAX;
             self.listed -= 1;
             self.forget_outdated();
@@ -181,6 +198,72 @@ impl Checker {
         self.queue.peek().map_or(Time::MAX, |first| first.0.0)
     }
 
+    /// The next check, and whom it asks.
+    #[inline]
+    pub fn first(&self) -> Option<(Time, EndpointIndex)> {
+        self.queue
+            .peek()
+            .map(|&Reverse((at, endpoint))| (at, EndpointIndex(endpoint)))
+    }
+
+    /// Whether an endpoint is one whose checks pass and change nothing by that, as long as nothing else happens.
+    fn is_steady(&self, row: &Row) -> bool {
+        let is_at_rest = match (&row.standing, &self.options) {
+            (Standing::Envoy(standing), _) => standing.is_at_rest(),
+            (Standing::Haproxy(standing), Options::Haproxy(options)) => options.is_at_rest(*standing),
+            (Standing::Haproxy(_), Options::Envoy(_)) => false,
+        };
+        row.listed && !row.checking && !row.parked && self.traffic && is_at_rest && self.options.is_expected(200)
+    }
+
+    /// Leaves the checks of an endpoint to the driver, if all that pass would change nothing: when the next is due.
+    pub fn park(&mut self, endpoint: EndpointIndex) -> Option<Time> {
+        let row = self.rows.get(endpoint.at()).filter(|row| self.is_steady(row))?;
+        let due = row.due;
+        let row = &mut self.rows[endpoint.at()];
+        row.parked = true;
+        row.due = Time::MAX;
+        self.forget_outdated();
+        Some(due)
+    }
+
+    /// Whether the driver sees to the checks of an endpoint.
+    pub fn is_parked(&self, endpoint: EndpointIndex) -> bool {
+        self.rows.get(endpoint.at()).is_some_and(|row| row.parked)
+    }
+
+    /// The driver has seen `ended` checks pass, and gives the endpoint back; `due`: the next one, or `None` if one is on its way. Only the
+    /// number counts if the endpoint has left the list meanwhile.
+    pub fn unpark(&mut self, endpoint: EndpointIndex, ended: u32, due: Option<Time>) {
+        let row = &mut self.rows[endpoint.at()];
+        row.ended = row.ended.wrapping_add(ended);
+        if !std::mem::take(&mut row.parked) {
+            return;
+        }
+        row.checking = due.is_none();
+        if let Some(due) = due {
+            row.due = due;
+            self.queue.push(Reverse((due, endpoint.0)));
+        }
+    }
+
+    /// The pause after a check that the driver has seen pass, when `ended` others had since it got the endpoint.
+    pub fn steady_pause(&self, endpoint: EndpointIndex, ended: u32) -> Duration {
+        let number = self.rows[endpoint.at()].ended.wrapping_add(ended);
+        match &self.options {
+            Options::Envoy(options) => options.pause(true, false, self.traffic, &mut self.draws(endpoint, number)),
+            Options::Haproxy(options) => options.inter,
+        }
+    }
+
+    /// The same where it is always the same.
+    pub fn constant_pause(&self) -> Option<Duration> {
+        match &self.options {
+            Options::Envoy(options) => options.constant_pause(),
+            Options::Haproxy(options) => Some(options.inter),
+        }
+    }
+
     /// An endpoint that is to be checked now, and how long to wait for its answer.
     pub fn next_check(&mut self, now: Time) -> Option<(EndpointIndex, Duration)> {
         if self.next_timer() > now {
@@ -195,17 +278,12 @@ impl Checker {
     }
 
     /// What was found; whether it was a success.
-    pub fn on_checked(
-        &mut self,
-        endpoint: EndpointIndex,
-        finding: Finding,
-        now: Time,
-        rng: &mut Rng,
-        decisions: &mut Decisions,
-    ) -> bool {
-        let Some(row) = self.rows.get_mut(endpoint.at()) else {
+    pub fn on_checked(&mut self, endpoint: EndpointIndex, finding: Finding, now: Time, decisions: &mut Decisions) -> bool {
+        let Some(ended) = self.rows.get(endpoint.at()).map(|row| row.ended) else {
             return false;
         };
+        let mut draws = self.draws(endpoint, ended);
+        let row = &mut self.rows[endpoint.at()];
         // A request's answer may say so at any time; else a result without a check is one that came too late.
         let is_passive = finding == Finding::ImmediateFailure && !row.checking;
         if !row.listed || !(row.checking || is_passive) {
@@ -216,12 +294,14 @@ impl Checker {
             _ => false,
         };
         let step = match (&mut row.standing, &self.options) {
-            (Standing::Envoy(standing), Options::Envoy(options)) => options.step(standing, finding, passed, self.traffic, rng),
+            (Standing::Envoy(standing), Options::Envoy(options)) => {
+                options.step(standing, finding, passed, self.traffic, &mut draws)
+            }
             (Standing::Haproxy(standing), Options::Haproxy(options)) => options.step(standing, passed),
             _ => unreachable!("endpoints stand in the terms of the options"),
         };
         if let Some(turn) = step.turn {
-            decisions.push(Notice {
+            decisions.push_back(Notice {
                 endpoint,
                 watcher: Watcher::HealthCheck,
                 decision: match turn {
@@ -235,6 +315,7 @@ impl Checker {
         }
         if !is_passive {
             row.checking = false;
+            row.ended = row.ended.wrapping_add(1);
             row.due = now + step.pause;
             self.queue.push(Reverse((row.due, endpoint.0)));
         }

@@ -237,7 +237,7 @@ impl Detector {
         host.consecutive_5xx = 0;
         host.consecutive_gateway_failure = 0;
         host.consecutive_local_origin_failure = 0;
-        decisions.push(Notice {
+        decisions.push_back(Notice {
             endpoint,
             watcher: Watcher::OutlierDetection,
             decision: Decision::In,
@@ -249,6 +249,11 @@ impl Detector {
         if self.options.successful_active_health_check_uneject_host && self.hosts[endpoint.at()].ejected.is_some() {
             self.uneject(endpoint, now, decisions);
         }
+    }
+
+    /// Whether an endpoint is out.
+    pub fn is_ejected(&self, endpoint: EndpointIndex) -> bool {
+        self.hosts[endpoint.at()].ejected.is_some()
     }
 
     /// When the next sweep is due.
@@ -362,7 +367,7 @@ struct Round<'a> {
 
 impl Round<'_> {
     fn decide(&mut self, endpoint: EndpointIndex, decision: Decision) {
-        self.decisions.push(Notice {
+        self.decisions.push_back(Notice {
             endpoint,
             watcher: Watcher::OutlierDetection,
             decision,
@@ -381,6 +386,6 @@ impl Round<'_> {
     /// Whether a decision since the `first` has taken an endpoint out.
     fn took_out(&self, endpoint: EndpointIndex, first: usize) -> bool {
         let is_out = |notice: &Notice| notice.endpoint == endpoint && matches!(notice.decision, Decision::Out { .. });
-        self.decisions[first..].iter().any(is_out)
+        self.decisions.range(first..).any(is_out)
     }
 }

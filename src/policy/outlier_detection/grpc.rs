@@ -171,7 +171,7 @@ impl Detector {
 }
 
 fn decide(decisions: &mut Decisions, endpoint: EndpointIndex, decision: Decision) {
-    decisions.push(Notice {
+    decisions.push_back(Notice {
         endpoint,
         watcher: Watcher::OutlierDetection,
         decision,

@@ -194,7 +194,7 @@ impl Detector {
 }
 
 fn decide(decisions: &mut Decisions, endpoint: EndpointIndex, decision: Decision) {
-    decisions.push(Notice {
+    decisions.push_back(Notice {
         endpoint,
         watcher: Watcher::OutlierDetection,
         decision,

@@ -98,6 +98,16 @@ impl Detector {
         }
     }
 
+    /// Whether a check that passes at an endpoint changes nothing here, until the endpoint is taken out.
+    pub fn is_indifferent_to_checks(&self, endpoint: EndpointIndex) -> bool {
+        match self {
+            Detector::Envoy(detector) => !detector.is_ejected(endpoint),
+            Detector::Grpc(_) => true,
+            // Its counter rises with each.
+            Detector::Haproxy(_) => false,
+        }
+    }
+
     /// When the next sweep is due.
     #[inline]
     pub fn next_timer(&self) -> Time {

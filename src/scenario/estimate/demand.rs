@@ -1,7 +1,9 @@
 //! What one run of a variant demands: expected requests, calls and work along the graph of calls, and the sizes of its tables.
-//! Retries, failures and what a crash prevents are left out.
+//! Traffic spikes and health checks are counted; retries, hedges, failures and what a crash prevents are left out.
 
-use super::keys;
+use super::{checks, keys};
+use std::collections::BTreeMap;
+
 use crate::random::{ArrivalConfig, DistributionConfig, Unit};
 use crate::scenario::compile::program::{repeat, weight, width};
 use crate::scenario::compile::replacements;
@@ -11,6 +13,8 @@ use crate::scenario::files::Files;
 use crate::scenario::names::Index;
 use crate::scenario::schema::Document;
 use crate::scenario::schema::client::Client;
+use crate::scenario::schema::fault::Fault;
+use crate::scenario::schema::fault::target::Names;
 use crate::scenario::schema::topology::{Branch, Service, Step};
 use crate::scenario::source::Span;
 use crate::time::{Duration, Time};
@@ -21,6 +25,8 @@ pub(crate) struct Demand {
     pub(crate) requests: f64,
     pub(crate) calls: f64,
     pub(crate) works: f64,
+    /// Events of health checks.
+    pub(crate) check_events: f64,
     pub(crate) endpoints: u64,
     /// Endpoints in the views of all callers that come to make a call.
     pub(crate) views: f64,
@@ -68,13 +74,16 @@ pub(crate) fn demand(document: &Document, index: &Index<'_>, files: &mut Files, 
         ..Demand::default()
     };
     let mut calls = vec![0.0; graph.operations.len()];
-    for (_, field) in document.clients.checked().iter() {
+    // Callers of each service, by who they are.
+    let mut callers_of: BTreeMap<(usize, usize), f64> = BTreeMap::new();
+    for (number, (name, field)) in document.clients.checked().iter().enumerate() {
         let client = field.checked();
         let root = graph.number(client.call.checked());
-        let requests = graph.requests(document, client, root, diagnostics);
+        let requests = graph.requests(document, client, root, diagnostics) * graph.pace(document, &name.text);
         demand.requests += requests;
         calls[root] += requests;
         let callers = f64::from(client.callers.as_ref().map_or(1, |callers| *callers.checked()));
+        callers_of.insert((services.len() + number, graph.operations[root].service), callers);
         demand.views += callers.min(requests) * endpoint_count(services[graph.operations[root].service], duration) as f64;
         demand.users += u64::from(users(client));
         demand.keys += client.key.as_ref().map_or(0, |key| keys(key.checked()));
@@ -84,6 +93,7 @@ pub(crate) fn demand(document: &Document, index: &Index<'_>, files: &mut Files, 
         let operation = &graph.operations[caller];
         let callers = endpoint_count(services[operation.service], duration) as f64;
         for &(callee, times) in &operation.calls {
+            callers_of.insert((operation.service, graph.operations[callee].service), callers);
             calls[callee] += calls[caller] * times;
             demand.views +=
                 callers.min(calls[caller] * times) * endpoint_count(services[graph.operations[callee].service], duration) as f64;
@@ -92,6 +102,10 @@ pub(crate) fn demand(document: &Document, index: &Index<'_>, files: &mut Files, 
         demand.works += calls[caller] * operation.works;
     }
     demand.calls = calls.iter().sum();
+    for (&(_, callee), &callers) in &callers_of {
+        let endpoints = endpoint_count(services[callee], duration) as f64;
+        demand.check_events += callers * endpoints * checks::events(document, services[callee]);
+    }
     demand
 }
 
@@ -300,6 +314,42 @@ impl<'a, 'd> Graph<'a, 'd> {
             sum += self.time(group.checked());
         }
         (sum + longest) * probability(step)
+    }
+
+    /// How many times as many requests a client sends because of traffic spikes.
+    fn pace(&mut self, document: &Document, client: &str) -> f64 {
+        let duration = document.duration.checked().as_secs_f64();
+        let mut pace = 1.0;
+        for field in document.faults.iter().flat_map(|field| field.checked()) {
+            let fault = field.checked();
+            let Some(spike) = fault.spike.as_ref().map(|spike| spike.checked()) else {
+                continue;
+            };
+            let is_meant = |names: &Field<Names>| names.checked().0.iter().any(|name| name.checked() == client);
+            if spike.client.as_ref().is_none_or(is_meant) {
+                let factor = spike.factor.as_ref().map_or(1.0, |factor| *factor.checked());
+                pace += (factor - 1.0) * self.seconds_of(fault, duration) / duration;
+            }
+        }
+        pace
+    }
+
+    /// How many seconds of the run a fault is active, about.
+    fn seconds_of(&mut self, fault: &Fault, duration: f64) -> f64 {
+        let seconds = |field: &Option<Field<Duration>>| field.as_ref().map(|field| field.checked().as_secs_f64());
+        let until = seconds(&fault.until).unwrap_or(duration).min(duration);
+        // One that comes after another begins at some time: half of the run is left then on average.
+        let at = seconds(&fault.at).unwrap_or(if fault.after.is_some() { duration / 2.0 } else { 0.0 });
+        let left = (until - at).max(0.0);
+        let lasts = seconds(&fault.lasts).unwrap_or(left).min(left);
+        if let Some(random) = fault.random.as_ref().map(|random| random.checked()) {
+            let (mttf, mttr) = (self.seconds(random.mttf.checked()), self.seconds(random.mttr.checked()));
+            return left * mttr / (mttf + mttr).max(f64::MIN_POSITIVE);
+        }
+        match &fault.every {
+            Some(every) => left * (lasts / self.seconds(every.checked()).max(f64::MIN_POSITIVE)).min(1.0),
+            None => lasts,
+        }
     }
 
     /// How many requests a client sends in one run.

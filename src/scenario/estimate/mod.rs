@@ -3,6 +3,7 @@
 //! The limits are the same on every machine, so that a scenario loads everywhere or nowhere. `--force` lifts those of
 //! [`refuse_large`]; those of [`refuse_impossible`] keep indices within their types and no machine would hold more.
 
+mod checks;
 mod demand;
 
 use super::Estimate;
@@ -52,7 +53,7 @@ pub(crate) fn add(estimate: &mut Estimate, demand: &Demand, replications: u32) {
     estimate.cells += u64::from(replications);
     estimate.requests += demand.requests * runs;
     estimate.calls += demand.calls * runs;
-    estimate.events += (demand.requests + 2.0 * demand.calls + demand.works) * runs;
+    estimate.events += (demand.requests + 2.0 * demand.calls + demand.works + demand.check_events) * runs;
     let plan = endpoints * ENDPOINT_PLAN_BYTES + demand.keys as f64 * KEY_BYTES + demand.instructions as f64 * INSTRUCTION_BYTES;
     let cell = endpoints * ENDPOINT_CELL_BYTES
         + demand.views * VIEW_BYTES

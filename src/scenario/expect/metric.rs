@@ -190,15 +190,7 @@ impl Metric {
 
     /// Whether it is known of windows of time.
     pub fn has_windows(self) -> bool {
-        !matches!(
-            self,
-            Metric::DiscoveryDelay
-                | Metric::StaleRequests
-                | Metric::Utilization
-                | Metric::InFlight
-                | Metric::LoadMax
-                | Metric::Connections
-        )
+        !matches!(self, Metric::DiscoveryDelay | Metric::StaleRequests)
     }
 
     /// Whether it may be asked of one cause of failures.

@@ -12,7 +12,7 @@ use crate::model::key::RequestKey;
 use crate::model::plan::{Instr, NO_DEMAND, NO_EDGE, NO_SIZE, OperationPlan, Plan, SitePlan};
 use crate::model::world::{NIL, World};
 use crate::policy::health_check::{Finding, Probe};
-use crate::policy::{Answer, EndpointIndex};
+use crate::policy::{Answer, EndpointIndex, RoutingPriority};
 use crate::random::{Distribution, Purpose};
 use crate::time::{Duration, Time};
 
@@ -37,6 +37,7 @@ impl Plan {
                 edge: NO_EDGE,
                 cluster: cluster as u32,
                 demand: NO_DEMAND,
+                priority: RoutingPriority::Default,
                 timeout: Duration::MAX,
                 per_try_timeout: timeout,
                 deadline_propagation: false,

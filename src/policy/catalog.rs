@@ -114,8 +114,9 @@ pub const PARTS: &[Entry] = &[
         family: "envoy",
         about: "Limits connections, waiting requests, requests and retries of a caller",
         source: "Envoy, source/common/upstream/resource_manager_impl.h, source/common/conn_pool/conn_pool_base.cc",
-        checked: "Recordings of Envoy 1.40; limits kept in random scripts",
-        differences: "All requests are of priority DEFAULT; waiting requests count as active for balancers that go by load",
+        checked: "Recordings of Envoy 1.40; limits kept in random scripts; Priorities counted apart, by Erlang's loss formula and by hand",
+        differences: "Waiting requests count as active for balancers that go by load; against a host's limit of connections (`per_host_thresholds`) those \
+                      of the other priority do not count; a caller has one worker, so that `max_connection_pools` counts endpoints",
         schema: <circuit_breaker::Options as JsonSchema>::json_schema,
     },
     Entry {

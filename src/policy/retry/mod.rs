@@ -20,12 +20,14 @@ pub use finagle::Options as FinagleOptions;
 pub use grpc::{Code, Codes, Options as GrpcOptions, RetryThrottling, Throttle};
 pub use host_selection::{HostPredicate, PreviousPriorities, RateLimitedBackOff, ResetHeader, RetryPriority};
 pub use linkerd::{Budget as LinkerdBudget, Options as LinkerdOptions};
+pub(crate) use slots::Standing;
 pub use slots::{Limit, RetryBudget};
 pub use tokens::{Terms, Tokens};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::circuit_breaker::RoutingPriority;
 use crate::policy::{Answer, Outcome, Verdict, circuit_breaker};
 use crate::random::Rng;
 use crate::time::{Duration, Time};
@@ -257,15 +259,15 @@ impl Retrier {
             Options { aws: Some(aws), .. } => Memory::Aws(aws.quota()),
             _ => Memory::Envoy,
         };
-        let limit = match (&memory, &options.retry_budget, breaker) {
+        let slots = Slots::new(|priority| match (&memory, &options.retry_budget, breaker) {
             (Memory::Envoy, Some(budget), _) => Limit::Budget(budget.clone()),
-            (Memory::Envoy, None, Some(breaker)) => breaker.retry_limit(),
+            (Memory::Envoy, None, Some(breaker)) => breaker.retry_limit(priority),
             // Other families count in their own way.
             _ => Limit::Unlimited,
-        };
+        });
         Retrier {
             memory,
-            slots: Slots::new(limit),
+            slots,
             denial: None,
         }
     }
@@ -282,14 +284,14 @@ impl Retrier {
 
     /// A call ended between a granted retry and its attempt, or that attempt found no endpoint.
     #[inline]
-    pub fn on_dropped(&mut self) {
-        self.slots.give_back();
+    pub fn on_dropped(&mut self, priority: RoutingPriority) {
+        self.slots.give_back(priority);
     }
 
-    /// What is to become of a call whose attempt ended so, while so many requests are under way.
+    /// What is to become of a call whose attempt ended so, while so much is under way.
     #[inline]
-    pub fn verdict(&mut self, options: &Options, outcome: &Outcome, requests: u64, now: Time, rng: &mut Rng) -> Verdict {
-        self.verdict_after(options, outcome, outcome.attempts > 1, requests, now, rng)
+    pub fn verdict(&mut self, options: &Options, outcome: &Outcome, standing: Standing, now: Time, rng: &mut Rng) -> Verdict {
+        self.verdict_after(options, outcome, outcome.attempts > 1, standing, now, rng)
     }
 
     /// The same of a call that holds a slot for a retry or does not. It is free again once the retry's attempt is over; the next retry takes
@@ -300,14 +302,14 @@ impl Retrier {
         options: &Options,
         outcome: &Outcome,
         holds: bool,
-        requests: u64,
+        standing: Standing,
         now: Time,
         rng: &mut Rng,
     ) -> Verdict {
         if holds {
-            self.slots.give_back();
+            self.slots.give_back(standing.priority);
         }
-        let answer = self.ask(options, outcome, requests, now, rng);
+        let answer = self.ask(options, outcome, standing, now, rng);
         self.denial = answer.err();
         match answer {
             Ok(after) => Verdict::Retry { after },
@@ -316,11 +318,11 @@ impl Retrier {
     }
 
     /// Whether a retry may be made beside an attempt that takes too long: any such attempt is worth one.
-    pub fn hedge(&mut self, options: &Options, attempts: u32, holds: bool, requests: u64, rng: &mut Rng) -> Verdict {
+    pub fn hedge(&mut self, options: &Options, attempts: u32, holds: bool, standing: Standing, rng: &mut Rng) -> Verdict {
         if holds {
-            self.slots.give_back();
+            self.slots.give_back(standing.priority);
         }
-        if attempts > options.num_retries || !self.slots.take(requests) {
+        if attempts > options.num_retries || !self.slots.take(standing) {
             return Verdict::Done;
         }
         Verdict::Retry {
@@ -328,7 +330,14 @@ impl Retrier {
         }
     }
 
-    fn ask(&mut self, options: &Options, outcome: &Outcome, requests: u64, now: Time, rng: &mut Rng) -> Result<Duration, Denial> {
+    fn ask(
+        &mut self,
+        options: &Options,
+        outcome: &Outcome,
+        standing: Standing,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Result<Duration, Denial> {
         if matches!(outcome.answer, Answer::Timeout | Answer::Cancelled) {
             return Err(Denial::NotRetriable);
         }
@@ -351,13 +360,13 @@ impl Retrier {
                 if let Some(denial) = options.denial(outcome) {
                     return Err(denial);
                 }
-                if !self.slots.take(requests) {
+                if !self.slots.take(standing) {
                     return Err(Denial::Budget);
                 }
                 return Ok(options.pause(outcome, rng));
             }
         };
-        self.slots.take(requests);
+        self.slots.take(standing);
         Ok(pause)
     }
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::candidates::Percent;
+use crate::policy::circuit_breaker::{PRIORITIES, RoutingPriority};
 
 /// Retries in relation to what is under way.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -49,39 +50,53 @@ pub enum Limit {
     Budget(RetryBudget),
 }
 
-/// The slots of a caller's retries.
+/// What a caller has under way of a priority.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// The priority.
+    pub priority: RoutingPriority,
+    /// Its requests, with those that wait for a connection.
+    pub requests: u64,
+}
+
+/// The slots of a caller's retries, of each priority by itself.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    limit: Limit,
-    held: u64,
+    limits: [Limit; 2],
+    held: [u64; 2],
 }
 
 impl Slots {
-    pub fn new(limit: Limit) -> Slots {
-        Slots { limit, held: 0 }
+    pub fn new(limit: impl Fn(RoutingPriority) -> Limit) -> Slots {
+        Slots {
+            limits: PRIORITIES.map(limit),
+            held: [0; 2],
+        }
     }
 
     /// Retries that hold a slot.
     pub fn held(&self) -> u64 {
-        self.held
+        self.held.iter().sum()
     }
 
-    /// Takes a slot, if there is one while so many requests are under way.
+    /// Takes a slot, if there is one while so much is under way.
     #[inline]
-    pub fn take(&mut self, requests: u64) -> bool {
-        let limit = match &self.limit {
+    pub fn take(&mut self, standing: Standing) -> bool {
+        let held = &mut self.held[standing.priority.at()];
+        let limit = match &self.limits[standing.priority.at()] {
             Limit::Unlimited => u64::MAX,
             Limit::Fixed(limit) => u64::from(*limit),
-            Limit::Budget(budget) => budget.limit(requests),
+            Limit::Budget(budget) => budget.limit(standing.requests),
         };
-        let free = self.held < limit;
-        self.held += u64::from(free);
+        let free = *held < limit;
+        *held += u64::from(free);
         free
     }
 
     /// Gives a slot back.
     #[inline]
-    pub fn give_back(&mut self) {
-        self.held = self.held.saturating_sub(1);
+    pub fn give_back(&mut self, priority: RoutingPriority) {
+        let held = &mut self.held[priority.at()];
+        *held = held.saturating_sub(1);
     }
 }

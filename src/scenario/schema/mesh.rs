@@ -7,7 +7,8 @@ use super::values::Inherited;
 use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, LocalityLbSetting, OverprovisioningFactor, Percent};
 use crate::policy::overload::{adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
 use crate::policy::{
-    MetadataMatch, balancer, circuit_breaker, discovery, failure_accrual, health_check, hedging, outlier_detection, retry,
+    MetadataMatch, RoutingPriority, balancer, circuit_breaker, discovery, failure_accrual, health_check, hedging,
+    outlier_detection, retry,
 };
 use crate::scenario::decode::Field;
 use crate::scenario::profile::ProfileField;
@@ -30,6 +31,9 @@ pub struct Mesh {
     /// Whether a call tells until when its answer is wanted: what it calls in turn ends by then, and a request whose time has passed is
     /// dropped before it is served. It does not if absent.
     pub deadline_propagation: Inherited<Field<bool>>,
+    /// Whose limits in `circuit_breaker` calls count against, as a route of Envoy says it: `DEFAULT` or `HIGH`; `DEFAULT` if absent. Each
+    /// has connections of its own too. (What an endpoint sheds first is a matter of `criticality`.)
+    pub priority: Inherited<Field<RoutingPriority>>,
     /// When a call is tried again; never if absent.
     pub retry: Inherited<Field<retry::Options>>,
     /// Whether a retry is made beside an attempt whose `per_try_timeout` has passed, as in Envoy; it takes its place if absent.

@@ -186,7 +186,7 @@ impl World<'_> {
         if next != Sequence::NONE || started as usize >= ATTEMPTS_MAX {
             return;
         }
-        match caller.hedge(u32::from(started), priority, holds_slot) {
+        match caller.hedge(u32::from(started), priority, holds_slot, now) {
             Verdict::Retry { after } => {
                 let row = &mut self.groups[group];
                 let place = row.members.iter().position(|&member| member == call);

@@ -104,9 +104,11 @@ pub const PARTS: &[Entry] = &[
         family: "envoy",
         about: "Tries a call again by the class of its answer, after a random share of a pause that doubles",
         source: "Envoy, source/common/router/retry_state_impl.cc",
-        checked: "Recordings of Envoy 1.40; vectors of its formulas; theory: thinning and amplification",
+        checked: "Recordings of Envoy 1.40; vectors of its formulas; theory: thinning and amplification; \
+                  a budget's interval and idle timeouts by hand",
         differences: "Answers have no headers: `envoy-ratelimited`, `refused-stream`, `retriable-headers` and HTTP/3 conditions never hold, and \
-                      `rate_limited_retry_back_off` takes the time that an answer names without one",
+                      `rate_limited_retry_back_off` takes the time that an answer names without one; `per_try_idle_timeout` runs \
+                      while an attempt waits for a connection, too",
         schema: <retry::Options as JsonSchema>::json_schema,
     },
     Entry {

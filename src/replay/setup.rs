@@ -107,6 +107,8 @@ struct Mesh {
     // A script says itself when a call times out.
     #[serde(rename = "timeout")]
     _timeout: Option<Duration>,
+    #[serde(rename = "idle_timeout")]
+    _idle_timeout: Option<Duration>,
     common_lb_config: Option<CommonLbConfig>,
     healthy_panic_threshold: Option<Percent>,
     overprovisioning_factor: Option<OverprovisioningFactor>,

@@ -1,6 +1,6 @@
 //! What shows that limits count as they should where no recording says so: by theory, and worked by hand.
 
-use meshsim::policy::{Answer, CallInfo, EndpointIndex, Refusal, RoutingPriority, connection_pool};
+use meshsim::policy::{Answer, CallInfo, EndpointIndex, Refusal, RoutingPriority, Verdict, connection_pool};
 use meshsim::time::Duration;
 use serde_json::{Value, json};
 
@@ -8,11 +8,18 @@ use super::evidence::Evidence;
 use super::retries::{Caller, config, outcome, run};
 use super::{endpoints_line, output};
 
-pub const EVIDENCE: &[Evidence] = &[Evidence {
-    policy: "envoy/circuit_breaker",
-    against: "Priorities counted apart, by Erlang's loss formula and by hand",
-    check: || format!("{}; {}; {}", lost_by_priority(), refused_by_priority(), pools_by_hand()),
-}];
+pub const EVIDENCE: &[Evidence] = &[
+    Evidence {
+        policy: "envoy/circuit_breaker",
+        against: "Priorities counted apart, by Erlang's loss formula and by hand",
+        check: || format!("{}; {}; {}", lost_by_priority(), refused_by_priority(), pools_by_hand()),
+    },
+    Evidence {
+        policy: "envoy/retry",
+        against: "a budget's interval and idle timeouts by hand",
+        check: || format!("{}; {}", budget_of_an_interval(), idle_timeouts()),
+    },
+];
 
 /// The share of calls that `servers` without a queue turn away under `load` (Erlang's formula B, by its recurrence).
 fn erlang_b(servers: u32, load: f64) -> f64 {
@@ -184,6 +191,77 @@ fn pools_by_hand() -> String {
         }
     }
     "pools for 2 of 3 endpoints, for one of HIGH".to_string()
+}
+
+/// Requests that have ended lately count in a budget: of 17 a fifth are three, of seven one.
+fn budget_of_an_interval() -> String {
+    let granted = |interval: &str, pauses: f64| {
+        let mut caller = Caller::of(&json!({
+            "retry": {"retry_on": "5xx", "num_retries": 1, "retry_budget":
+                {"budget_percent": 20, "min_retry_concurrency": 0, "budget_interval": interval}},
+        }));
+        for _ in 0..10 {
+            let ticket = caller.pick(&[]).expect("an endpoint");
+            caller.finish(ticket, Answer::Status(200), 1, 0.0);
+        }
+        caller.pass(pauses);
+        let tickets: Vec<_> = (0..7).map(|_| caller.pick(&[]).expect("an endpoint")).collect();
+        let verdicts = tickets
+            .into_iter()
+            .map(|ticket| caller.finish(ticket, Answer::Status(503), 1, 0.0));
+        verdicts.filter(|verdict| *verdict != Verdict::Done).count()
+    };
+    let found = [
+        granted("0s", 0.0),
+        granted("10s", 0.0),
+        granted("10s", 8.9),
+        granted("10s", 10.0),
+    ];
+    assert_eq!(found, [1, 3, 3, 1]);
+    "retries granted with and without an interval as counted by hand".to_string()
+}
+
+/// Of calls that take 50 ms those fail whose attempts, or which themselves, may be silent for 20 ms; each attempt is given up by itself.
+fn idle_timeouts() -> String {
+    let with = |mesh: Value| {
+        let summary = run(&json!({
+            "apiVersion": "meshsim/v1", "duration": "10s", "replications": 1,
+            "topology": {"services": {"s": {"replicas": 1, "concurrency": "unlimited", "operations": {"get": [{"work": "50ms"}]}}}},
+            "clients": {"c": {"call": "s/get", "arrivals": {"constant": {"rate": "10/s"}}}},
+            "mesh": mesh,
+        }));
+        let client = summary.variants[0].clients.get("c").expect("the client");
+        let of = |figure: &str| client.failed_latency_seconds.get(figure).and_then(|latency| latency.value);
+        let attempts = client.attempts_per_request_ratio.value.expect("a figure");
+        (client.availability_ratio.value.expect("a figure"), attempts, of("max"))
+    };
+    let retry = |timeouts: &str| {
+        let mut retry: Value = serde_json::from_str(timeouts).expect("JSON");
+        retry["retry_on"] = json!("gateway-error");
+        json!({"retry": retry})
+    };
+    assert_eq!(with(json!({})), (1.0, 1.0, None));
+    assert_eq!(with(json!({"idle_timeout": "60ms", "timeout": 0})), (1.0, 1.0, None));
+    let near = |found: (f64, f64, Option<f64>), attempts: f64, least: f64, most: f64| {
+        assert_eq!((found.0, found.1), (0.0, attempts), "{found:?}");
+        assert!(found.2.is_some_and(|latency| (least..=most).contains(&latency)), "{found:?}");
+    };
+    near(with(json!({"idle_timeout": "20ms", "timeout": 0})), 1.0, 0.0199, 0.0201);
+    // Two attempts of 20 ms, with a pause of up to 25 ms between them.
+    near(with(retry(r#"{"per_try_idle_timeout": "20ms"}"#)), 2.0, 0.0398, 0.0654);
+    near(
+        with(retry(r#"{"per_try_idle_timeout": "20ms", "per_try_timeout": "30ms"}"#)),
+        2.0,
+        0.0398,
+        0.0654,
+    );
+    near(
+        with(retry(r#"{"per_try_idle_timeout": "45ms", "per_try_timeout": "20ms"}"#)),
+        2.0,
+        0.0398,
+        0.0654,
+    );
+    "5 timeouts as by hand".to_string()
 }
 
 #[test]

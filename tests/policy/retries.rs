@@ -145,7 +145,7 @@ impl Caller {
         }
     }
 
-    fn of(mesh: &Value) -> Caller {
+    pub(super) fn of(mesh: &Value) -> Caller {
         Caller::new(config("envoy/round_robin", mesh), 2, 1)
     }
 
@@ -153,7 +153,7 @@ impl Caller {
         self.now += Duration::from_secs_f64(seconds);
     }
 
-    fn pick(&mut self, tried: &[EndpointIndex]) -> Result<Ticket, Refusal> {
+    pub(super) fn pick(&mut self, tried: &[EndpointIndex]) -> Result<Ticket, Refusal> {
         let call = CallInfo {
             attempt: tried.len() as u32,
             tried,
@@ -162,7 +162,7 @@ impl Caller {
         self.cluster.pick(&call, self.now)
     }
 
-    fn finish(&mut self, ticket: Ticket, answer: Answer, attempts: u32, latency: f64) -> Verdict {
+    pub(super) fn finish(&mut self, ticket: Ticket, answer: Answer, attempts: u32, latency: f64) -> Verdict {
         let outcome = outcome(answer, attempts, Duration::from_secs_f64(latency));
         self.cluster.on_finished(ticket, &outcome, self.now)
     }

@@ -11,6 +11,7 @@ mod window;
 pub use hystrix::Options as HystrixOptions;
 pub use limits::{Limits, PRIORITIES, PerHost, RoutingPriority, Thresholds};
 pub use resilience4j::{Options as Resilience4jOptions, WindowType};
+pub(in crate::policy) use window::Window;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -201,10 +201,10 @@ impl Cluster {
     }
 
     /// Asks for a retry beside an attempt that takes too long, the last of so many.
-    pub fn hedge(&mut self, attempts: u32, priority: RoutingPriority, holds: bool) -> Verdict {
+    pub fn hedge(&mut self, attempts: u32, priority: RoutingPriority, holds: bool, now: Time) -> Verdict {
         let standing = self.standing(priority);
         match (&mut self.retrier, &self.view.config().retry) {
-            (Some(retries), Some(options)) => retries.retrier.hedge(options, attempts, holds, standing, &mut self.rng),
+            (Some(retries), Some(options)) => retries.retrier.hedge(options, attempts, holds, standing, now, &mut self.rng),
             _ => Verdict::Done,
         }
     }
@@ -312,13 +312,15 @@ impl Cluster {
 
     /// What is to become of a call after an attempt, while so much is under way.
     pub(super) fn judge(&mut self, outcome: &Outcome, standing: Standing, now: Time) -> Verdict {
-        if outcome.attempts == 0 {
+        let (Some(retries), Some(options)) = (&mut self.retrier, &self.view.config().retry) else {
             return Verdict::Done;
-        }
-        match (&mut self.retrier, &self.view.config().retry) {
-            (Some(retries), Some(options)) => retries.retrier.verdict(options, outcome, standing, now, &mut self.rng),
-            _ => Verdict::Done,
-        }
+        };
+        let verdict = match outcome.attempts {
+            0 => Verdict::Done,
+            _ => retries.retrier.verdict(options, outcome, standing, now, &mut self.rng),
+        };
+        retries.retrier.on_ended(standing.priority, now);
+        verdict
     }
 
     /// An endpoint of a group for a retry: another than those where the call has been, where that is wanted

@@ -46,6 +46,9 @@ pub struct Options {
     pub retriable_status_codes: Vec<u16>,
     /// Time for one attempt; none if absent.
     pub per_try_timeout: Option<Duration>,
+    /// An attempt of which nothing is heard for so long is given up; no limit if absent. Here nothing is heard of an attempt before its
+    /// answer, so that it is a limit beside `per_try_timeout`.
+    pub per_try_idle_timeout: Option<Duration>,
     /// The pause before a retry.
     #[serde(alias = "retry_back_off")]
     #[schemars(extend("x-upstream" = "retry_back_off"))]
@@ -81,6 +84,7 @@ impl Default for Options {
             retry_on: Conditions::default(),
             retriable_status_codes: Vec::new(),
             per_try_timeout: None,
+            per_try_idle_timeout: None,
             back_off: BackOff::default(),
             rate_limited_retry_back_off: None,
             retry_budget: None,
@@ -149,8 +153,13 @@ impl Options {
         {
             return Err(format!("`retriable_status_codes` holds {status}, which is no HTTP status"));
         }
-        if self.per_try_timeout == Some(Duration::ZERO) {
-            return Err("`per_try_timeout` must be longer than 0; leave it out for none".to_string());
+        for (name, timeout) in [
+            ("per_try_timeout", self.per_try_timeout),
+            ("per_try_idle_timeout", self.per_try_idle_timeout),
+        ] {
+            if timeout == Some(Duration::ZERO) {
+                return Err(format!("`{name}` must be longer than 0; leave it out for none"));
+            }
         }
         if self
             .retry_priority
@@ -178,7 +187,8 @@ impl Options {
     pub fn attempt_timeout(&self) -> Option<Duration> {
         match &self.linkerd {
             Some(linkerd) => linkerd.timeout,
-            None => self.per_try_timeout,
+            // Nothing is heard of an attempt before its answer.
+            None => [self.per_try_timeout, self.per_try_idle_timeout].into_iter().flatten().min(),
         }
     }
 
@@ -288,6 +298,12 @@ impl Retrier {
         self.slots.give_back(priority);
     }
 
+    /// An attempt of this priority has ended, whatever becomes of its call.
+    #[inline]
+    pub fn on_ended(&mut self, priority: RoutingPriority, now: Time) {
+        self.slots.on_ended(priority, now);
+    }
+
     /// What is to become of a call whose attempt ended so, while so much is under way.
     #[inline]
     pub fn verdict(&mut self, options: &Options, outcome: &Outcome, standing: Standing, now: Time, rng: &mut Rng) -> Verdict {
@@ -318,11 +334,19 @@ impl Retrier {
     }
 
     /// Whether a retry may be made beside an attempt that takes too long: any such attempt is worth one.
-    pub fn hedge(&mut self, options: &Options, attempts: u32, holds: bool, standing: Standing, rng: &mut Rng) -> Verdict {
+    pub fn hedge(
+        &mut self,
+        options: &Options,
+        attempts: u32,
+        holds: bool,
+        standing: Standing,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Verdict {
         if holds {
             self.slots.give_back(standing.priority);
         }
-        if attempts > options.num_retries || !self.slots.take(standing) {
+        if attempts > options.num_retries || !self.slots.take(standing, now) {
             return Verdict::Done;
         }
         Verdict::Retry {
@@ -360,13 +384,13 @@ impl Retrier {
                 if let Some(denial) = options.denial(outcome) {
                     return Err(denial);
                 }
-                if !self.slots.take(standing) {
+                if !self.slots.take(standing, now) {
                     return Err(Denial::Budget);
                 }
                 return Ok(options.pause(outcome, rng));
             }
         };
-        self.slots.take(standing);
+        self.slots.take(standing, now);
         Ok(pause)
     }
 }

@@ -60,6 +60,7 @@ pub(super) struct Call<'s> {
 struct Policy<'s> {
     balancer: Option<&'s balancer::Config>,
     timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
     deadline_propagation: bool,
     priority: RoutingPriority,
     retry: Option<&'s retry::Options>,
@@ -109,6 +110,7 @@ impl<'s> Policy<'s> {
         let mut policy = Policy {
             balancer: None,
             timeout: None,
+            idle_timeout: None,
             deadline_propagation: false,
             priority: RoutingPriority::Default,
             retry: None,
@@ -127,6 +129,7 @@ impl<'s> Policy<'s> {
         for mesh in levels {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
             policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
+            policy.idle_timeout = inherit(&mesh.idle_timeout, policy.idle_timeout.as_ref()).copied();
             policy.deadline_propagation = inherit(&mesh.deadline_propagation, Some(&policy.deadline_propagation)) == Some(&true);
             policy.priority = inherit(&mesh.priority, Some(&policy.priority)).copied().unwrap_or_default();
             policy.retry = inherit(&mesh.retry, policy.retry);
@@ -246,7 +249,7 @@ impl Compiler<'_, '_> {
             cluster,
             demand,
             priority: policy.priority,
-            timeout: limit(policy.timeout).min(limit(call.timeout)),
+            timeout: limit(policy.timeout).min(limit(policy.idle_timeout)).min(limit(call.timeout)),
             per_try_timeout: limit(policy.retry.and_then(retry::Options::attempt_timeout)),
             deadline_propagation: policy.deadline_propagation,
             criticality: call.criticality,

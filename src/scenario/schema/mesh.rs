@@ -28,6 +28,9 @@ pub struct Mesh {
     pub discovery: Inherited<Field<discovery::Config>>,
     /// Time for a call with all its retries; no limit if absent or 0.
     pub timeout: Inherited<Field<Duration>>,
+    /// A call of which nothing is heard for so long is given up; no limit if absent or 0. Here nothing is heard of a call before its answer,
+    /// so that it is a limit beside `timeout`. (Envoy's `idle_timeout` of a route, or else its `stream_idle_timeout`, which is 5m.)
+    pub idle_timeout: Inherited<Field<Duration>>,
     /// Whether a call tells until when its answer is wanted: what it calls in turn ends by then, and a request whose time has passed is
     /// dropped before it is served. It does not if absent.
     pub deadline_propagation: Inherited<Field<bool>>,

@@ -16,8 +16,8 @@ use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
 
 use crate::policy::health_check::Finding;
 use crate::policy::{
-    CallInfo, CallerInfo, Cluster, ClusterConfig, Decision, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict, Watcher,
-    retry::Denial,
+    CallInfo, CallerInfo, Cluster, ClusterConfig, Decision, EndpointIndex, Outcome, Refusal, RoutingPriority, Ticket, Upstream,
+    Verdict, Watcher, retry::Denial,
 };
 use crate::random::{Purpose, Streams};
 use crate::time::{Duration, Time};
@@ -156,6 +156,7 @@ struct Attempt {
     number: u32,
     // Where earlier ones went; known only where retries are granted.
     tried: Vec<EndpointIndex>,
+    priority: RoutingPriority,
 }
 
 impl<W: Write> Bench<W> {
@@ -332,14 +333,19 @@ impl<W: Write> Bench<W> {
 
     fn pick(&mut self, line: &PickLine) -> Result<(), Fault> {
         let (hash, source) = (line.hash(), line.source());
+        let priority = line.priority.unwrap_or(self.cluster.upstream().config().priority);
         let metadata_match = line.metadata_match.as_ref().map(|demand| self.cluster.demand(demand));
         for _ in 0..line.count {
             let mut attempt = match line.attempt {
                 Some(number) => Attempt {
                     number,
                     tried: Vec::new(),
+                    priority,
                 },
-                None => self.owed.pop_front().unwrap_or_default(),
+                None => self.owed.pop_front().unwrap_or(Attempt {
+                    priority,
+                    ..Attempt::default()
+                }),
             };
             let call = CallInfo {
                 hash,
@@ -347,6 +353,7 @@ impl<W: Write> Bench<W> {
                 source,
                 attempt: attempt.number,
                 tried: &attempt.tried,
+                priority: attempt.priority,
                 metadata_match,
                 ..CallInfo::default()
             };
@@ -385,6 +392,7 @@ impl<W: Write> Bench<W> {
             Some(seconds) => return Err(format!("`latency` must be at least 0 seconds, not {seconds}").into()),
             None => self.now.since(since),
         };
+        let priority = attempt.priority;
         let outcome = Outcome {
             answer,
             latency,
@@ -392,7 +400,7 @@ impl<W: Write> Bench<W> {
             load: line.load.as_ref().map(line::LoadLine::report).transpose()?,
             retry_after: line.retry_after()?,
         };
-        let verdict = self.finish(Ticket { endpoint }, &outcome);
+        let verdict = self.finish(Ticket { endpoint, priority }, &outcome);
         if line.immediate_health_check_fail {
             self.cluster.on_checked(endpoint, Finding::ImmediateFailure, self.now);
         }

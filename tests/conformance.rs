@@ -547,7 +547,7 @@ fn mean_queue(name: &str, n: u32, steps: u32) -> f64 {
         } else {
             let endpoint = EndpointIndex(rng.below(u64::from(n)) as u32);
             if caller.cluster.active(endpoint) > 0 {
-                caller.done(Ticket { endpoint });
+                caller.done(Ticket::from(endpoint));
                 total -= 1;
             }
         }

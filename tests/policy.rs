@@ -15,6 +15,7 @@ mod grpc_groups;
 mod haproxy;
 mod health_checks;
 mod kube_proxy;
+mod limits;
 mod linkerd;
 mod nginx;
 mod overload;
@@ -38,7 +39,7 @@ use serde_json::{Value, json};
 use evidence::Evidence;
 
 /// What shows that the policies are the real ones, by family.
-pub const EVIDENCE: [&[Evidence]; 20] = [
+pub const EVIDENCE: [&[Evidence]; 21] = [
     envoy::EVIDENCE,
     envoy_weights::EVIDENCE,
     envoy_candidates::EVIDENCE,
@@ -53,6 +54,7 @@ pub const EVIDENCE: [&[Evidence]; 20] = [
     traefik::EVIDENCE,
     research::EVIDENCE,
     retries::EVIDENCE,
+    limits::EVIDENCE,
     reality::EVIDENCE,
     health_checks::EVIDENCE,
     overload::EVIDENCE,

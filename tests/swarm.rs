@@ -10,7 +10,7 @@ use meshsim::model::{Elision, RunOptions, RunResult, run, run_audited};
 use meshsim::policy::balancer;
 use meshsim::policy::connection_pool::{self, Protocol};
 use meshsim::policy::overload::{Criticality, GuardOptions, ShieldOptions};
-use meshsim::policy::{ClusterConfig, EndpointInfo, discovery};
+use meshsim::policy::{ClusterConfig, EndpointInfo, RoutingPriority, discovery};
 use meshsim::random::{ArrivalConfig, Distribution, Rng, Unit};
 use meshsim::time::{Duration, Time};
 
@@ -296,6 +296,7 @@ impl Builder {
         let circuit_breaker = dice.chance(30).then(|| {
             let breakers = [
                 r#"{"max_connections": 2, "max_pending_requests": 3, "max_requests": 6, "max_retries": 1}"#,
+                r#"{"max_requests": 6, "thresholds": [{"priority": "HIGH", "max_connections": 1, "max_connection_pools": 2}]}"#,
                 r#"{"max_requests": 4, "retry_budget": {"budget_percent": "20%", "min_retry_concurrency": 1}}"#,
                 r#"{"library/circuit_breaker": {"resilience4j": {"sliding_window_size": 10, "wait_duration_in_open_state": "20ms"}}}"#,
             ];
@@ -348,6 +349,7 @@ impl Builder {
             edge,
             cluster,
             demand: NO_DEMAND,
+            priority: dice.one(&[RoutingPriority::Default, RoutingPriority::Default, RoutingPriority::High]),
             timeout: dice.one(&[Duration::MAX, Duration::from_millis(20), Duration::from_millis(40)]),
             per_try_timeout: dice.one(&[Duration::MAX, Duration::from_millis(7), Duration::from_millis(10)]),
             deadline_propagation: dice.chance(15),

@@ -8,6 +8,7 @@ use crate::model::event::Event;
 use crate::model::plan::{Discipline, UNLIMITED};
 use crate::model::task::TaskState;
 use crate::model::world::{NIL, World};
+use crate::policy::circuit_breaker::PRIORITIES;
 use crate::policy::{EndpointIndex, outlier_detection};
 use crate::time::Time;
 
@@ -171,31 +172,32 @@ impl World<'_> {
         }
     }
 
-    /// No breaker of Envoy's lets more through than it may.
+    /// No breaker of Envoy's lets more through than it may; each priority has limits of its own.
     fn audit_limits(&self, event: Event) {
-        let mut attempts = vec![(0, 0); self.callers.len()];
+        let mut attempts = vec![[(0, 0); 2]; self.callers.len()];
         for call in self.calls.slots() {
             let row = &self.calls[call];
             if row.site == NIL || self.is_check(row.site) || row.endpoint == NIL {
                 continue;
             }
-            let (sent, waiting) = &mut attempts[row.cluster as usize];
+            let (sent, waiting) = &mut attempts[row.cluster as usize][self.plan.sites[row.site as usize].priority.at()];
             match self.wait_of_call.get(call as usize) {
                 Some(&wait) if wait != NIL => *waiting += 1,
                 _ => *sent += 1,
             }
         }
-        for (caller, (sent, waiting)) in self.callers.iter().zip(attempts) {
+        for (caller, attempts) in self.callers.iter().zip(attempts) {
             let config = caller.cluster.upstream().config();
-            let Some(limits) = config.circuit_breaker.as_ref().map(|options| options.limits()) else {
-                continue;
-            };
-            assert!(sent <= limits.requests, "{sent} requests after {event:?}, with {limits:?}");
-            if config.pool.is_some() {
-                assert!(
-                    waiting <= limits.pending,
-                    "{waiting} requests wait after {event:?}, with {limits:?}"
-                );
+            let Some(breaker) = &config.circuit_breaker else { continue };
+            for (priority, (sent, waiting)) in PRIORITIES.into_iter().zip(attempts) {
+                let limits = breaker.limits(priority);
+                assert!(sent <= limits.requests, "{sent} requests after {event:?}, with {limits:?}");
+                if config.pool.is_some() {
+                    assert!(
+                        waiting <= limits.pending,
+                        "{waiting} requests wait after {event:?}, with {limits:?}"
+                    );
+                }
             }
         }
     }

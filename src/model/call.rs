@@ -210,8 +210,9 @@ impl World<'_> {
 
     /// Ends a call in the pause before a retry.
     pub(super) fn drop_retry(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
-        let cluster = self.calls[call].cluster;
-        self.callers[cluster as usize].cluster.on_retry_dropped();
+        let Call { cluster, site, .. } = self.calls[call];
+        let priority = self.plan.sites[site as usize].priority;
+        self.callers[cluster as usize].cluster.on_retry_dropped(priority);
         self.complete(call, End::Answer(answer), now, agenda);
     }
 

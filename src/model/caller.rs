@@ -245,6 +245,7 @@ impl World<'_> {
             attempt: u32::from(row.attempts) - 1,
             tried: if row.attempts > 1 { &self.tried[call as usize] } else { &[] },
             server_load,
+            priority: self.plan.sites[row.site as usize].priority,
             metadata_match: match caller.demands.as_slice() {
                 [] => None,
                 demands => demands.get(self.plan.sites[row.site as usize].demand as usize).copied(),
@@ -304,6 +305,7 @@ impl World<'_> {
         }
         let ticket = Ticket {
             endpoint: EndpointIndex(row.endpoint),
+            priority: self.plan.sites[row.site as usize].priority,
         };
         let cluster = row.cluster;
         if caller.learner != NIL && matches!(outcome.answer, Answer::ConnectFailure | Answer::Reset) {

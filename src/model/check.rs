@@ -19,7 +19,7 @@ use crate::model::visit::moment;
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
 use crate::policy::health_check::{Finding, Probe};
-use crate::policy::{Answer, EndpointIndex};
+use crate::policy::{Answer, EndpointIndex, RoutingPriority};
 use crate::random::{Distribution, Key, Purpose};
 use crate::time::{Duration, Time};
 
@@ -87,6 +87,7 @@ impl Plan {
                 edge: NO_EDGE,
                 cluster: cluster as u32,
                 demand: NO_DEMAND,
+                priority: RoutingPriority::Default,
                 timeout: Duration::MAX,
                 per_try_timeout: timeout,
                 deadline_propagation: false,

@@ -179,13 +179,14 @@ impl World<'_> {
             next,
             ..
         } = self.groups[group];
-        let cluster = self.calls[call].cluster;
+        let Call { cluster, site, .. } = self.calls[call];
+        let priority = self.plan.sites[site as usize].priority;
         let caller = &mut self.callers[cluster as usize].cluster;
         // One that waits for its moment is the next attempt already.
         if next != Sequence::NONE || started as usize >= ATTEMPTS_MAX {
             return;
         }
-        match caller.hedge(u32::from(started), holds_slot) {
+        match caller.hedge(u32::from(started), priority, holds_slot, now) {
             Verdict::Retry { after } => {
                 let row = &mut self.groups[group];
                 let place = row.members.iter().position(|&member| member == call);
@@ -250,7 +251,8 @@ impl World<'_> {
         let way = self.hedges(call);
         let late = self.end_member(call, answer, now, agenda);
         let row = self.groups[group];
-        let cluster = self.calls[row.primary].cluster;
+        let Call { cluster, site, .. } = self.calls[row.primary];
+        let priority = self.plan.sites[site as usize].priority;
         let caller = &mut self.callers[cluster as usize].cluster;
         let waits = row.live > 0 || row.next != Sequence::NONE;
         let stands = match way {
@@ -274,7 +276,7 @@ impl World<'_> {
                 };
                 if row.next != Sequence::NONE {
                     !caller.is_retriable(answer)
-                } else if let Verdict::Retry { after } = caller.ask_retry(&outcome, row.holds_slot, now) {
+                } else if let Verdict::Retry { after } = caller.ask_retry(&outcome, priority, row.holds_slot, now) {
                     self.groups[group].holds_slot = true;
                     self.groups[group].next = agenda.at(now + after, Event::HedgeDue { group });
                     false
@@ -311,9 +313,10 @@ impl World<'_> {
         self.groups[group].next = Sequence::NONE;
         self.groups.release(group);
         self.group_of_call[primary as usize] = NIL;
-        let cluster = self.calls[primary].cluster;
+        let Call { cluster, site, .. } = self.calls[primary];
         if holds_slot {
-            self.callers[cluster as usize].cluster.on_retry_dropped();
+            let priority = self.plan.sites[site as usize].priority;
+            self.callers[cluster as usize].cluster.on_retry_dropped(priority);
         }
         self.calls[primary].attempts = started;
         self.complete(primary, end, now, agenda);

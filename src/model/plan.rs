@@ -15,7 +15,7 @@ pub use fault::{
 
 pub use crate::policy::connection_pool::Protocol;
 use crate::policy::overload::{Criticality, ShieldOptions, codel};
-use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, connection_pool};
+use crate::policy::{ClusterConfig, EndpointInfo, MetadataMatch, RoutingPriority, connection_pool};
 use crate::random::{Arrival, Distribution};
 use crate::time::{Duration, Time};
 
@@ -318,6 +318,8 @@ pub struct SitePlan {
     pub cluster: u32,
     /// What it demands of an endpoint: an index in [`ClusterPlan::demands`] or [`NO_DEMAND`].
     pub demand: u32,
+    /// Whose limits its calls count against.
+    pub priority: RoutingPriority,
     /// Time for the whole call with its retries; [`Duration::MAX`]: no limit.
     pub timeout: Duration,
     /// Time for one attempt; [`Duration::MAX`]: no limit.

@@ -104,9 +104,11 @@ pub const PARTS: &[Entry] = &[
         family: "envoy",
         about: "Tries a call again by the class of its answer, after a random share of a pause that doubles",
         source: "Envoy, source/common/router/retry_state_impl.cc",
-        checked: "Recordings of Envoy 1.40; vectors of its formulas; theory: thinning and amplification",
+        checked: "Recordings of Envoy 1.40; vectors of its formulas; theory: thinning and amplification; \
+                  a budget's interval and idle timeouts by hand",
         differences: "Answers have no headers: `envoy-ratelimited`, `refused-stream`, `retriable-headers` and HTTP/3 conditions never hold, and \
-                      `rate_limited_retry_back_off` takes the time that an answer names without one",
+                      `rate_limited_retry_back_off` takes the time that an answer names without one; `per_try_idle_timeout` runs \
+                      while an attempt waits for a connection, too",
         schema: <retry::Options as JsonSchema>::json_schema,
     },
     Entry {
@@ -114,8 +116,9 @@ pub const PARTS: &[Entry] = &[
         family: "envoy",
         about: "Limits connections, waiting requests, requests and retries of a caller",
         source: "Envoy, source/common/upstream/resource_manager_impl.h, source/common/conn_pool/conn_pool_base.cc",
-        checked: "Recordings of Envoy 1.40; limits kept in random scripts",
-        differences: "All requests are of priority DEFAULT; waiting requests count as active for balancers that go by load",
+        checked: "Recordings of Envoy 1.40; limits kept in random scripts; Priorities counted apart, by Erlang's loss formula and by hand",
+        differences: "Waiting requests count as active for balancers that go by load; against a host's limit of connections (`per_host_thresholds`) those \
+                      of the other priority do not count; a caller has one worker, so that `max_connection_pools` counts endpoints",
         schema: <circuit_breaker::Options as JsonSchema>::json_schema,
     },
     Entry {

@@ -31,6 +31,8 @@ pub struct Cluster {
     place: Arc<Moment<View>>,
     active: Vec<u32>,
     active_total: u64,
+    // Those of them that are of priority HIGH.
+    active_high: u64,
     balancer: Balancer,
     schedules: LocalitySchedules,
     // The first is that of calls that say nothing; empty where there are no subsets.
@@ -101,6 +103,7 @@ impl Cluster {
             view,
             place,
             active_total: 0,
+            active_high: 0,
             balancer,
             schedules: LocalitySchedules::default(),
             demands: Vec::new(),
@@ -221,8 +224,12 @@ impl Cluster {
         };
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
+        self.active_high += call.priority as u64;
         self.balancer.on_started(endpoint, now);
-        Ok(Ticket { endpoint })
+        Ok(Ticket {
+            endpoint,
+            priority: call.priority,
+        })
     }
 
     /// What connection the last attempt got, where the balancer chooses for each connection; `None`: it chooses for each attempt, and
@@ -308,6 +315,7 @@ impl Cluster {
         debug_assert!(*active > 0, "a ticket is given back once");
         *active -= 1;
         self.active_total -= 1;
+        self.active_high -= ticket.priority as u64;
         self.balancer.on_finished(ticket.endpoint, outcome, now);
         Verdict::Done
     }

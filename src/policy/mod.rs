@@ -27,6 +27,7 @@ mod upstream;
 mod watch;
 
 pub use candidates::CandidateSet;
+pub use circuit_breaker::RoutingPriority;
 pub use cluster::Cluster;
 pub use endpoints::{EndpointIndex, EndpointInfo, Endpoints, Health, PRIORITY_MAX};
 pub use metadata::{Metadata, MetadataMatch, Value as MetadataValue};
@@ -54,6 +55,8 @@ pub struct ClusterConfig {
     pub hedging: Option<hedging::Options>,
     /// Limits on what a caller has under way, and breakers in the application; `None`: none.
     pub circuit_breaker: Option<circuit_breaker::Options>,
+    /// Whose limits calls count against, for a driver that is not told so of each.
+    pub priority: RoutingPriority,
     /// How connections are used, for balancers that choose for each connection and not for each call; `None`: each call has one of its
     /// own.
     pub connections: Option<connection_pool::Options>,
@@ -89,6 +92,7 @@ impl From<balancer::Config> for ClusterConfig {
             hedge_policy: None,
             hedging: None,
             circuit_breaker: None,
+            priority: RoutingPriority::Default,
             connections: None,
             pool: None,
             outlier_detection: None,
@@ -113,6 +117,8 @@ pub struct CallInfo<'a> {
     pub attempt: u32,
     /// What it demands of an endpoint's metadata, by its number at the caller; `None`: nothing.
     pub metadata_match: Option<MatchId>,
+    /// Whose limits it counts against.
+    pub priority: RoutingPriority,
     /// Where earlier attempts of this call went, the oldest first; an endpoint may be there twice.
     pub tried: &'a [EndpointIndex],
     /// Requests in the system at each endpoint, for policies that know the servers' own state; empty where nobody knows.
@@ -178,6 +184,18 @@ pub struct LoadReport {
 pub struct Ticket {
     /// Where the attempt went.
     pub endpoint: EndpointIndex,
+    /// The priority that it was placed with.
+    pub priority: RoutingPriority,
+}
+
+impl From<EndpointIndex> for Ticket {
+    /// That of an attempt of which nothing is said but where it went.
+    fn from(endpoint: EndpointIndex) -> Ticket {
+        Ticket {
+            endpoint,
+            priority: RoutingPriority::Default,
+        }
+    }
 }
 
 /// Why there is no endpoint for a call.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::policy::circuit_breaker::Limits;
 use crate::policy::connection_pool::{Options, Protocol};
-use crate::policy::{Answer, EndpointIndex, Refusal};
+use crate::policy::{Answer, EndpointIndex, Refusal, RoutingPriority};
 use crate::random::Rng;
 use crate::time::{Duration, Time};
 
@@ -26,6 +26,8 @@ pub struct Opening {
     pub connection: u32,
     /// Tells it from others that had the number before.
     pub generation: u32,
+    /// Whose requests it is for.
+    pub priority: RoutingPriority,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +130,11 @@ impl RequestPool {
         }
     }
 
+    /// A stream of random numbers for another pool.
+    pub fn fork_rng(&mut self) -> Rng {
+        Rng::new(self.rng.next_u64())
+    }
+
     /// Makes room for endpoints below `count`.
     pub fn reserve(&mut self, count: usize) {
         if count > self.hosts.len() {
@@ -160,12 +167,28 @@ impl RequestPool {
             self.attach(connection, now);
             return Ok(Place::Open);
         }
+        if self.limits.pools != u32::MAX && !self.may_pool(endpoint.at(), now) {
+            return Err(Refusal::NoEndpoint);
+        }
         if self.waiting >= self.limits.pending {
             return Err(Refusal::Overflow);
         }
         let wait = self.queue(endpoint.0);
         self.open_as_needed(endpoint.at(), now);
         Ok(Place::Waiting(WaitIndex(wait)))
+    }
+
+    /// Whether there may be connections to an endpoint: there are already, or to few enough others.
+    /// (`source/common/upstream/conn_pool_map_impl.h`: without a pool a request fails as without an endpoint.)
+    #[cold]
+    fn may_pool(&mut self, endpoint: usize, now: Time) -> bool {
+        let is_used = |host: &Host| !host.connections.is_empty() || host.waiting > 0;
+        if is_used(&self.hosts[endpoint]) {
+            return true;
+        }
+        self.close_all_idle(now);
+        let used = self.hosts.iter().filter(|host| is_used(host)).count();
+        (used as u64) < u64::from(self.limits.pools)
     }
 
     fn queue(&mut self, endpoint: u32) -> u32 {
@@ -305,6 +328,7 @@ impl RequestPool {
             endpoint: EndpointIndex(endpoint),
             connection: number,
             generation: self.connections[number as usize].generation,
+            priority: RoutingPriority::Default,
         });
     }
 

@@ -10,7 +10,9 @@ use serde::de::{self, Deserializer, IgnoredAny};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::policy::health_check::Finding;
-use crate::policy::{self, Answer, CallerInfo, EndpointInfo, LoadReport, Metadata, MetadataMatch, Outcome, PRIORITY_MAX};
+use crate::policy::{
+    self, Answer, CallerInfo, EndpointInfo, LoadReport, Metadata, MetadataMatch, Outcome, PRIORITY_MAX, RoutingPriority,
+};
 use crate::replay::setup::explain;
 use crate::time::Duration;
 
@@ -190,6 +192,8 @@ pub struct PickLine {
     /// Which attempt of its call this is, from 0. Without it a pick is the oldest retry that has been granted and not yet made,
     /// else the first attempt of a new call.
     pub attempt: Option<u32>,
+    /// Whose limits of the circuit breaker it counts against; what the mesh file says if absent.
+    pub priority: Option<RoutingPriority>,
     /// What it demands of an endpoint's metadata; what the mesh file says if absent.
     pub metadata_match: Option<MetadataMatch>,
 }

@@ -12,8 +12,8 @@ use crate::policy::candidates::{
 };
 use crate::policy::overload::{GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
 use crate::policy::{
-    ClusterConfig, MetadataMatch, circuit_breaker, connection_pool, failure_accrual, health_check, hedging, outlier_detection,
-    retry,
+    ClusterConfig, MetadataMatch, RoutingPriority, circuit_breaker, connection_pool, failure_accrual, health_check, hedging,
+    outlier_detection, retry,
 };
 use crate::time::Duration;
 
@@ -95,6 +95,7 @@ struct Mesh {
     #[serde(rename = "hedging")]
     _hedging: Option<hedging::Options>,
     circuit_breaker: Option<circuit_breaker::Options>,
+    priority: RoutingPriority,
     outlier_detection: Option<outlier_detection::Config>,
     failure_accrual: Option<failure_accrual::Config>,
     health_check: Option<health_check::Options>,
@@ -106,6 +107,8 @@ struct Mesh {
     // A script says itself when a call times out.
     #[serde(rename = "timeout")]
     _timeout: Option<Duration>,
+    #[serde(rename = "idle_timeout")]
+    _idle_timeout: Option<Duration>,
     common_lb_config: Option<CommonLbConfig>,
     healthy_panic_threshold: Option<Percent>,
     overprovisioning_factor: Option<OverprovisioningFactor>,
@@ -247,6 +250,7 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         candidates,
         retry: mesh.retry,
         circuit_breaker: mesh.circuit_breaker,
+        priority: mesh.priority,
         outlier_detection: mesh.outlier_detection,
         failure_accrual: mesh.failure_accrual,
         health_check: mesh.health_check,

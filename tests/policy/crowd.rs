@@ -63,7 +63,7 @@ impl Crowd {
             load,
             retry_after: None,
         };
-        self.cluster.on_finished(Ticket { endpoint }, &outcome, self.now);
+        self.cluster.on_finished(Ticket::from(endpoint), &outcome, self.now);
         if self.cluster.active(endpoint) == 0 {
             self.cluster.on_idle(endpoint, self.now);
         }

@@ -187,9 +187,7 @@ impl Bench {
     }
 
     fn end(&mut self, endpoint: usize, answer: Answer) {
-        let ticket = Ticket {
-            endpoint: EndpointIndex(endpoint as u32),
-        };
+        let ticket = Ticket::from(EndpointIndex(endpoint as u32));
         let outcome = Outcome {
             answer,
             latency: Duration::from_millis(1),

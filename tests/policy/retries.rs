@@ -6,8 +6,8 @@ use meshsim::experiment::Experiment;
 use meshsim::policy::candidates::Percent;
 use meshsim::policy::retry::{BackOff, GrpcOptions, LinkerdOptions, RetryBudget, RetryThrottling, Terms, Throttle, Tokens};
 use meshsim::policy::{
-    Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointIndex, EndpointInfo, Opening, Outcome, Place, Refusal, Ticket,
-    Upstream, Verdict, WaitIndex, connection_pool,
+    Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, EndpointIndex, EndpointInfo, Opening, Outcome, Place, Refusal,
+    RoutingPriority, Ticket, Upstream, Verdict, WaitIndex, connection_pool,
 };
 use meshsim::random::Rng;
 use meshsim::replay::setup;
@@ -121,19 +121,19 @@ fn recorded() -> Value {
     serde_json::from_str(include_str!("retries/recordings.json")).expect("it is JSON")
 }
 
-fn config(policy: &str, mesh: &Value) -> ClusterConfig {
+pub(super) fn config(policy: &str, mesh: &Value) -> ClusterConfig {
     let text = json!({"mesh": mesh}).to_string();
     setup::cluster(policy, &[], Some(("the test", &text))).unwrap_or_else(|message| panic!("{message}"))
 }
 
 /// One caller, endpoints, and its clock.
-struct Caller {
-    cluster: Cluster,
-    now: Time,
+pub(super) struct Caller {
+    pub(super) cluster: Cluster,
+    pub(super) now: Time,
 }
 
 impl Caller {
-    fn new(config: ClusterConfig, endpoints: usize, seed: u64) -> Caller {
+    pub(super) fn new(config: ClusterConfig, endpoints: usize, seed: u64) -> Caller {
         let info = |i: usize| EndpointInfo {
             address: format!("10.0.0.{i}:80"),
             ..EndpointInfo::default()
@@ -145,15 +145,15 @@ impl Caller {
         }
     }
 
-    fn of(mesh: &Value) -> Caller {
+    pub(super) fn of(mesh: &Value) -> Caller {
         Caller::new(config("envoy/round_robin", mesh), 2, 1)
     }
 
-    fn pass(&mut self, seconds: f64) {
+    pub(super) fn pass(&mut self, seconds: f64) {
         self.now += Duration::from_secs_f64(seconds);
     }
 
-    fn pick(&mut self, tried: &[EndpointIndex]) -> Result<Ticket, Refusal> {
+    pub(super) fn pick(&mut self, tried: &[EndpointIndex]) -> Result<Ticket, Refusal> {
         let call = CallInfo {
             attempt: tried.len() as u32,
             tried,
@@ -162,7 +162,7 @@ impl Caller {
         self.cluster.pick(&call, self.now)
     }
 
-    fn finish(&mut self, ticket: Ticket, answer: Answer, attempts: u32, latency: f64) -> Verdict {
+    pub(super) fn finish(&mut self, ticket: Ticket, answer: Answer, attempts: u32, latency: f64) -> Verdict {
         let outcome = outcome(answer, attempts, Duration::from_secs_f64(latency));
         self.cluster.on_finished(ticket, &outcome, self.now)
     }
@@ -184,7 +184,7 @@ impl Caller {
     }
 }
 
-fn outcome(answer: Answer, attempts: u32, latency: Duration) -> Outcome {
+pub(super) fn outcome(answer: Answer, attempts: u32, latency: Duration) -> Outcome {
     Outcome {
         answer,
         latency,
@@ -289,7 +289,7 @@ fn recorded_hosts() -> String {
     )
 }
 
-fn run(scenario: &Value) -> Summary {
+pub(super) fn run(scenario: &Value) -> Summary {
     run_source(&Source::from_text("retries.yaml", scenario.to_string()))
 }
 
@@ -515,7 +515,7 @@ fn random_script(seed: u64) -> u32 {
             }
             3 if !owed.is_empty() => {
                 owed.swap_remove(one(&mut dice, owed.len()));
-                caller.cluster.on_retry_dropped();
+                caller.cluster.on_retry_dropped(RoutingPriority::Default);
             }
             _ if !open.is_empty() => {
                 let call = open.swap_remove(one(&mut dice, open.len()));

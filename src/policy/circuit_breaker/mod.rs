@@ -1,24 +1,30 @@
 //! Circuit breakers of a whole cluster: Envoy's limits on what a caller has under way, and breakers of libraries in the application.
 //!
-//! Envoy's are limits on counts, per caller and cluster (`source/common/upstream/resource_manager_impl.h`); every test is
-//! `count < limit`.
+//! Envoy's are limits on counts, per caller, cluster and priority of a request (`source/common/upstream/resource_manager_impl.h`); every
+//! test is `count < limit`.
 
 mod hystrix;
+mod limits;
 mod resilience4j;
 mod window;
 
 pub use hystrix::Options as HystrixOptions;
+pub use limits::{Limits, PRIORITIES, PerHost, RoutingPriority, Thresholds};
 pub use resilience4j::{Options as Resilience4jOptions, WindowType};
+pub(in crate::policy) use window::Window;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::retry::{Limit, RetryBudget};
+use crate::policy::circuit_breaker::limits::{DEFAULT, DEFAULT_RETRIES, one_or_many, one_or_many_schema};
+use crate::policy::retry::{Limit, RetryBudget, Standing};
 use crate::policy::{Answer, Outcome, Refusal};
 use crate::time::Time;
 
 /// Envoy's limits of a cluster, and a breaker in the application. If anything of Envoy's is written, or nothing at all, the others of its
 /// limits have Envoy's defaults.
+///
+/// What is written here itself holds for calls of priority `DEFAULT`, which all are without `mesh.priority`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
@@ -33,52 +39,18 @@ pub struct Options {
     pub max_retries: Option<u32>,
     /// Retries in relation to what is under way, instead of `max_retries`; none if absent.
     pub retry_budget: Option<RetryBudget>,
-    /// Limits of a single endpoint.
-    pub per_host_thresholds: Option<PerHost>,
-    /// The same as Envoy writes it: a list in which the entry of priority `DEFAULT` counts.
+    /// Endpoints that there are connections to; without limit if absent. A request for a further one fails, as if no endpoint were well. It
+    /// takes effect where there is `connection_pool`.
+    pub max_connection_pools: Option<u32>,
+    /// Limits of a single endpoint: a map, or a list of such for each priority, as in Envoy.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "one_or_many_schema")]
+    pub per_host_thresholds: Vec<PerHost>,
+    /// The same as Envoy writes it: a list with an entry for each priority. What has none there has Envoy's defaults.
     pub thresholds: Vec<Thresholds>,
     /// A breaker in the application, around all its attempts; none if absent.
     #[serde(rename = "library/circuit_breaker", alias = "library")]
     pub library: Option<Library>,
-}
-
-/// One entry of Envoy's list.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Thresholds {
-    /// `DEFAULT` or `HIGH`; calls here are of priority `DEFAULT`.
-    pub priority: Priority,
-    /// See above.
-    pub max_connections: Option<u32>,
-    /// See above.
-    pub max_pending_requests: Option<u32>,
-    /// See above.
-    pub max_requests: Option<u32>,
-    /// See above.
-    pub max_retries: Option<u32>,
-    /// See above.
-    pub retry_budget: Option<RetryBudget>,
-}
-
-/// The priority of requests that an entry is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Priority {
-    /// That of all requests here.
-    #[default]
-    #[serde(alias = "DEFAULT")]
-    Default,
-    /// That of none.
-    #[serde(alias = "HIGH")]
-    High,
-}
-
-/// Limits of a single endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PerHost {
-    /// Connections to one endpoint; without limit if absent.
-    pub max_connections: Option<u32>,
 }
 
 /// A breaker of a library; one of them is written.
@@ -91,56 +63,24 @@ pub struct Library {
     pub hystrix: Option<HystrixOptions>,
 }
 
-/// Envoy's defaults.
-const DEFAULT: Limits = Limits {
-    connections: 1024,
-    pending: 1024,
-    requests: 1024,
-    connections_per_host: u32::MAX,
-};
-const DEFAULT_RETRIES: u32 = 3;
-
-/// The limits that follow from the options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections.
-    pub connections: u32,
-    /// Requests that wait for one.
-    pub pending: u32,
-    /// Requests under way.
-    pub requests: u32,
-    /// Connections to one endpoint.
-    pub connections_per_host: u32,
-}
-
-impl Limits {
-    /// None.
-    pub const NONE: Limits = Limits {
-        connections: u32::MAX,
-        pending: u32::MAX,
-        requests: u32::MAX,
-        connections_per_host: u32::MAX,
-    };
-}
-
 impl Options {
     /// Whether the options make sense together.
     ///
     /// # Errors
     /// A sentence about the option that does not.
     pub fn check(&self) -> Result<(), String> {
-        let flat = Options {
-            thresholds: Vec::new(),
-            library: None,
-            per_host_thresholds: None,
-            ..self.clone()
-        };
-        if !self.thresholds.is_empty() && flat != Options::default() {
-            return Err("limits are written beside `thresholds` or in it, not in both places".to_string());
-        }
-        let default = |thresholds: &&Thresholds| thresholds.priority == Priority::Default;
-        if self.thresholds.iter().filter(default).count() > 1 {
-            return Err("`thresholds` has two entries of priority DEFAULT".to_string());
+        let is_flat = self.flat() != Thresholds::default();
+        for priority in PRIORITIES {
+            let entries = self.thresholds.iter().filter(|entry| entry.priority == priority).count();
+            if priority == RoutingPriority::Default && entries > 0 && is_flat {
+                return Err("limits are written beside `thresholds` or in it, not in both places".to_string());
+            }
+            let hosts = self.per_host_thresholds.iter().filter(|entry| entry.priority == priority);
+            for (list, count) in [("thresholds", entries), ("per_host_thresholds", hosts.count())] {
+                if count > 1 {
+                    return Err(format!("`{list}` has two entries of priority {}", priority.word()));
+                }
+            }
         }
         match &self.library {
             None => Ok(()),
@@ -156,17 +96,27 @@ impl Options {
         }
     }
 
-    /// What is said of requests of priority DEFAULT.
-    fn written(&self) -> Thresholds {
-        let default = |thresholds: &&Thresholds| thresholds.priority == Priority::Default;
-        self.thresholds.iter().find(default).cloned().unwrap_or(Thresholds {
-            priority: Priority::Default,
+    /// What is written without a priority.
+    fn flat(&self) -> Thresholds {
+        Thresholds {
+            priority: RoutingPriority::Default,
             max_connections: self.max_connections,
             max_pending_requests: self.max_pending_requests,
             max_requests: self.max_requests,
             max_retries: self.max_retries,
             retry_budget: self.retry_budget.clone(),
-        })
+            max_connection_pools: self.max_connection_pools,
+        }
+    }
+
+    /// What is said of requests of a priority.
+    fn written(&self, priority: RoutingPriority) -> Thresholds {
+        let entry = self.thresholds.iter().find(|entry| entry.priority == priority);
+        match (entry, priority) {
+            (Some(entry), _) => entry.clone(),
+            (None, RoutingPriority::Default) => self.flat(),
+            (None, RoutingPriority::High) => Thresholds::default(),
+        }
     }
 
     /// Whether Envoy's limits hold.
@@ -178,24 +128,27 @@ impl Options {
         self.library.is_none() || without != Options::default()
     }
 
-    /// The limits on requests and connections.
-    pub fn limits(&self) -> Limits {
+    /// The limits on requests and connections of a priority.
+    pub fn limits(&self, priority: RoutingPriority) -> Limits {
         if !self.is_envoys() {
             return Limits::NONE;
         }
-        let written = self.written();
-        let per_host = self.per_host_thresholds.as_ref().and_then(|host| host.max_connections);
+        let written = self.written(priority);
+        let per_host = self.per_host_thresholds.iter().find(|host| host.priority == priority);
         Limits {
             connections: written.max_connections.unwrap_or(DEFAULT.connections),
             pending: written.max_pending_requests.unwrap_or(DEFAULT.pending),
             requests: written.max_requests.unwrap_or(DEFAULT.requests),
-            connections_per_host: per_host.unwrap_or(DEFAULT.connections_per_host),
+            pools: written.max_connection_pools.unwrap_or(DEFAULT.pools),
+            connections_per_host: per_host
+                .and_then(|host| host.max_connections)
+                .unwrap_or(DEFAULT.connections_per_host),
         }
     }
 
-    /// The limit of retries.
-    pub fn retry_limit(&self) -> Limit {
-        let written = self.written();
+    /// The limit of retries of a priority.
+    pub fn retry_limit(&self, priority: RoutingPriority) -> Limit {
+        let written = self.written(priority);
         match written.retry_budget {
             _ if !self.is_envoys() => Limit::Unlimited,
             Some(budget) => Limit::Budget(budget),
@@ -214,7 +167,8 @@ enum Switch {
 /// What holds the attempts of one caller back before an endpoint is picked.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    max_requests: u64,
+    // By priority.
+    max_requests: [u64; 2],
     switch: Option<Switch>,
 }
 
@@ -233,10 +187,10 @@ impl Breaker {
         let resilience4j = library.and_then(|library| library.resilience4j.as_ref());
         let hystrix = library.and_then(|library| library.hystrix.as_ref());
         Breaker {
-            max_requests: match options.limits().requests {
+            max_requests: PRIORITIES.map(|priority| match options.limits(priority).requests {
                 u32::MAX => u64::MAX,
                 limit => u64::from(limit),
-            },
+            }),
             switch: match (resilience4j, hystrix) {
                 (Some(options), _) => Some(Switch::Resilience4j(resilience4j::Breaker::new(options))),
                 (None, Some(options)) => Some(Switch::Hystrix(hystrix::Breaker::new(options))),
@@ -245,12 +199,12 @@ impl Breaker {
         }
     }
 
-    /// Whether an attempt may go anywhere while so many requests are under way.
+    /// Whether an attempt may go anywhere while so many requests of its priority are under way.
     ///
     /// # Errors
     /// Why it may not.
     #[inline]
-    pub fn admit(&mut self, requests: u64, now: Time) -> Result<(), Refusal> {
+    pub fn admit(&mut self, standing: Standing, now: Time) -> Result<(), Refusal> {
         let admitted = match &mut self.switch {
             None => true,
             Some(Switch::Resilience4j(breaker)) => breaker.admit(now),
@@ -259,7 +213,7 @@ impl Breaker {
         if !admitted {
             return Err(Refusal::CircuitOpen);
         }
-        if requests >= self.max_requests {
+        if standing.requests >= self.max_requests[standing.priority.at()] {
             self.on_refused(now);
             return Err(Refusal::Overflow);
         }

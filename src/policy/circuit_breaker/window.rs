@@ -4,7 +4,7 @@ use crate::time::{Duration, Time};
 
 /// What is counted of calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(in crate::policy) struct Counts {
     pub calls: u32,
     pub failures: u32,
     pub slow: u32,
@@ -26,7 +26,7 @@ impl Counts {
 
 /// A ring of buckets and their sum.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(in crate::policy) struct Window {
     ring: Vec<Counts>,
     at: usize,
     sum: Counts,

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::Cluster;
 use crate::policy::candidates::Load;
-use crate::policy::circuit_breaker::{Breaker, Limits};
+use crate::policy::circuit_breaker::{Breaker, Limits, PRIORITIES};
 use crate::policy::hedging::Fate;
 use crate::policy::request_pool::{Opening, Place, RequestPool, WaitIndex};
-use crate::policy::retry::{Denial, Retrier};
-use crate::policy::{Answer, CallInfo, ClusterConfig, EndpointIndex, Outcome, Refusal, Ticket, Verdict, View};
+use crate::policy::retry::{Denial, Retrier, Standing};
+use crate::policy::{
+    Answer, CallInfo, ClusterConfig, EndpointIndex, Outcome, Refusal, RoutingPriority, Ticket, Verdict, View, connection_pool,
+};
 use crate::random::Rng;
 use crate::time::Time;
 
@@ -31,10 +33,14 @@ impl Gate {
     }
 }
 
-/// The connections of a caller, and the requests that wait for one.
+/// The connections of a caller, and the requests that wait for one. Each priority has pools of its own.
 #[derive(Debug)]
 pub(super) struct Pooled {
-    pool: RequestPool,
+    // By priority; that of `HIGH` is there once it has been asked for.
+    pools: Vec<RequestPool>,
+    options: connection_pool::Options,
+    limits: [Limits; 2],
+    endpoints: usize,
     last: Place,
 }
 
@@ -43,29 +49,69 @@ impl Pooled {
     pub fn new(config: &ClusterConfig, endpoints: usize, rng: &mut Rng) -> Option<Box<Pooled>> {
         let options = config.pool?;
         let breaker = config.circuit_breaker.as_ref();
-        let limits = breaker.map_or(Limits::NONE, |breaker| breaker.limits());
+        let limits = PRIORITIES.map(|priority| breaker.map_or(Limits::NONE, |breaker| breaker.limits(priority)));
         Some(Box::new(Pooled {
-            pool: RequestPool::new(options, limits, endpoints, Rng::new(rng.next_u64())),
+            pools: vec![RequestPool::new(options, limits[0], endpoints, Rng::new(rng.next_u64()))],
+            options,
+            limits,
+            endpoints,
             last: Place::Open,
         }))
     }
 
-    pub fn request(&mut self, endpoint: EndpointIndex, now: Time) -> Result<(), Refusal> {
-        self.last = self.pool.request(endpoint, now)?;
+    /// Adds the pool of priority `HIGH`.
+    #[cold]
+    fn add_high(&mut self) {
+        let rng = self.pools[0].fork_rng();
+        let pool = RequestPool::new(self.options, self.limits[RoutingPriority::High.at()], self.endpoints, rng);
+        self.pools.push(pool);
+    }
+
+    pub fn request(&mut self, endpoint: EndpointIndex, priority: RoutingPriority, now: Time) -> Result<(), Refusal> {
+        if self.pools.len() <= priority.at() {
+            self.add_high();
+        }
+        let place = self.pools[priority.at()].request(endpoint, now)?;
+        self.last = match place {
+            Place::Open => Place::Open,
+            Place::Waiting(wait) => Place::Waiting(wait_of(priority.at(), wait)),
+        };
         Ok(())
     }
 
-    pub fn released(&mut self, endpoint: EndpointIndex, answer: Answer, now: Time) {
-        self.pool.released(endpoint, answer, now);
+    pub fn released(&mut self, ticket: Ticket, answer: Answer, now: Time) {
+        self.pools[ticket.priority.at()].released(ticket.endpoint, answer, now);
     }
 
     pub fn lose(&mut self, endpoint: EndpointIndex, now: Time) {
-        self.pool.lose(endpoint, now);
+        for pool in &mut self.pools {
+            pool.lose(endpoint, now);
+        }
     }
 
     pub fn reserve(&mut self, count: usize) {
-        self.pool.reserve(count);
+        self.endpoints = self.endpoints.max(count);
+        for pool in &mut self.pools {
+            pool.reserve(count);
+        }
     }
+
+    /// The pool that a number for the driver is of, and its number there.
+    fn pool_of(&mut self, WaitIndex(number): WaitIndex) -> (&mut RequestPool, WaitIndex) {
+        (&mut self.pools[(number & 1) as usize], WaitIndex(number >> 1))
+    }
+
+    fn next_opening(&mut self) -> Option<Opening> {
+        self.pools.iter_mut().zip(PRIORITIES).find_map(|(pool, priority)| {
+            let opening = pool.next_opening()?;
+            Some(Opening { priority, ..opening })
+        })
+    }
+}
+
+/// The number of a wait for the driver, which knows nothing of pools.
+fn wait_of(pool: usize, WaitIndex(number): WaitIndex) -> WaitIndex {
+    WaitIndex(number << 1 | pool as u32)
 }
 
 /// The retries of a caller.
@@ -108,10 +154,10 @@ impl Cluster {
         self.retrier.as_ref().and_then(|retries| retries.retrier.denial())
     }
 
-    /// A call has ended between a granted retry and its attempt.
-    pub fn on_retry_dropped(&mut self) {
+    /// A call of this priority has ended between a granted retry and its attempt.
+    pub fn on_retry_dropped(&mut self, priority: RoutingPriority) {
         if let Some(retries) = &mut self.retrier {
-            retries.retrier.on_dropped();
+            retries.retrier.on_dropped(priority);
         }
     }
 
@@ -131,25 +177,34 @@ impl Cluster {
         retry.is_some_and(|retry| retry.is_retriable(answer))
     }
 
+    /// What is under way of a priority.
+    fn standing(&self, priority: RoutingPriority) -> Standing {
+        let requests = match priority {
+            RoutingPriority::Default => self.active_total - self.active_high,
+            RoutingPriority::High => self.active_high,
+        };
+        Standing { priority, requests }
+    }
+
     /// Asks for a retry of a call after an attempt that [`Cluster::on_finished`] was told of without a number of attempts; `holds`: an
     /// earlier retry of the call still has its slot.
-    pub fn ask_retry(&mut self, outcome: &Outcome, holds: bool, now: Time) -> Verdict {
-        let requests = self.active_total;
+    pub fn ask_retry(&mut self, outcome: &Outcome, priority: RoutingPriority, holds: bool, now: Time) -> Verdict {
+        let standing = self.standing(priority);
         match (&mut self.retrier, &self.view.config().retry) {
             (Some(retries), Some(options)) => {
                 retries
                     .retrier
-                    .verdict_after(options, outcome, holds, requests, now, &mut self.rng)
+                    .verdict_after(options, outcome, holds, standing, now, &mut self.rng)
             }
             _ => Verdict::Done,
         }
     }
 
     /// Asks for a retry beside an attempt that takes too long, the last of so many.
-    pub fn hedge(&mut self, attempts: u32, holds: bool) -> Verdict {
-        let requests = self.active_total;
+    pub fn hedge(&mut self, attempts: u32, priority: RoutingPriority, holds: bool, now: Time) -> Verdict {
+        let standing = self.standing(priority);
         match (&mut self.retrier, &self.view.config().retry) {
-            (Some(retries), Some(options)) => retries.retrier.hedge(options, attempts, holds, requests, &mut self.rng),
+            (Some(retries), Some(options)) => retries.retrier.hedge(options, attempts, holds, standing, now, &mut self.rng),
             _ => Verdict::Done,
         }
     }
@@ -162,22 +217,24 @@ impl Cluster {
     /// As [`Cluster::on_finished`], for an attempt that waited for a connection to the end.
     pub fn on_finished_waiting(&mut self, ticket: Ticket, wait: WaitIndex, outcome: &Outcome, now: Time) -> Verdict {
         if let Some(pooled) = &mut self.pool {
-            pooled.pool.give_up(wait, outcome.answer, now);
+            let (pool, wait) = pooled.pool_of(wait);
+            pool.give_up(wait, outcome.answer, now);
         }
         self.finish(ticket, outcome, now)
     }
 
     /// A connection that is to be set up now; to be asked for whenever anything was told to this cluster, until there is none.
     pub fn next_opening(&mut self) -> Option<Opening> {
-        self.pool.as_mut().and_then(|pooled| pooled.pool.next_opening())
+        self.pool.as_mut().and_then(|pooled| pooled.next_opening())
     }
 
     /// A connection was set up, or cannot be.
     pub fn on_opened(&mut self, opening: &Opening, connected: bool, now: Time) {
         if let Some(pooled) = &mut self.pool {
+            let pool = &mut pooled.pools[opening.priority.at()];
             match connected {
-                true => pooled.pool.on_connected(opening, now),
-                false => pooled.pool.on_connect_failed(opening),
+                true => pool.on_connected(opening, now),
+                false => pool.on_connect_failed(opening),
             }
         }
     }
@@ -185,40 +242,50 @@ impl Cluster {
     /// Whether [`Cluster::next_ready`] has any.
     #[inline]
     pub fn has_ready(&self) -> bool {
-        self.pool.as_ref().is_some_and(|pooled| pooled.pool.has_ready())
+        let pools = self.pool.as_ref().map(|pooled| &pooled.pools);
+        pools.is_some_and(|pools| pools.iter().any(RequestPool::has_ready))
     }
 
     /// An attempt that has waited and now has a connection, or is refused by a limit (then it is to be told of by
     /// [`Cluster::on_finished_waiting`], like one that failed); a number without an error is used again.
     pub fn next_ready(&mut self) -> Option<(WaitIndex, Result<(), Refusal>)> {
-        let pool = &mut self.pool.as_mut()?.pool;
-        let (wait, admitted) = pool.next_ready()?;
-        if admitted.is_ok() {
-            pool.forget(wait);
-        }
-        Some((wait, admitted))
+        let pools = &mut self.pool.as_mut()?.pools;
+        pools.iter_mut().enumerate().find_map(|(number, pool)| {
+            let (wait, admitted) = pool.next_ready()?;
+            if admitted.is_ok() {
+                pool.forget(wait);
+            }
+            Some((wait_of(number, wait), admitted))
+        })
     }
 
     /// An attempt that has waited for a connection that cannot be had.
     pub fn next_failed(&mut self) -> Option<WaitIndex> {
-        self.pool.as_mut().and_then(|pooled| pooled.pool.next_failed())
+        let pools = &mut self.pool.as_mut()?.pools;
+        let mut numbered = pools.iter_mut().enumerate();
+        numbered.find_map(|(number, pool)| pool.next_failed().map(|wait| wait_of(number, wait)))
     }
 
     /// Connections, those being set up included, and requests that wait for one, where this cluster keeps them.
     pub fn connections(&self) -> (u32, u32) {
-        self.pool
-            .as_ref()
-            .map_or((0, 0), |pooled| (pooled.pool.open(), pooled.pool.waiting()))
+        let pools = self.pool.as_ref().map_or(&[][..], |pooled| &pooled.pools);
+        (
+            pools.iter().map(RequestPool::open).sum(),
+            pools.iter().map(RequestPool::waiting).sum(),
+        )
     }
 
     /// Asks whether an attempt may be made.
     pub(super) fn pass_gate(&mut self, call: &CallInfo<'_>, now: Time) -> Result<(), Refusal> {
+        let mut standing = self.standing(call.priority);
         let Some(gate) = &mut self.gate else { return Ok(()) };
-        // A pool counts those that have a connection itself.
-        let requests = if self.pool.is_some() { 0 } else { self.active_total };
-        let passed = gate.breaker.admit(requests, now);
+        if self.pool.is_some() {
+            // A pool counts those that have a connection itself.
+            standing.requests = 0;
+        }
+        let passed = gate.breaker.admit(standing, now);
         if passed.is_err() && call.attempt > 0 {
-            self.on_retry_dropped();
+            self.on_retry_dropped(call.priority);
         }
         passed
     }
@@ -230,25 +297,30 @@ impl Cluster {
             breaker.on_refused(now);
         }
         if call.attempt > 0 {
-            self.on_retry_dropped();
+            self.on_retry_dropped(call.priority);
         }
     }
 
-    /// Requests under way when an attempt ends so. An answer is judged while its request still counts; one that was broken off is not.
+    /// What is under way of a priority when an attempt ends so. An answer is judged while its request still counts; one that was broken
+    /// off is not.
     #[inline]
-    pub(super) fn requests_at(&self, outcome: &Outcome) -> u64 {
-        self.active_total - u64::from(!matches!(outcome.answer, Answer::Status(_)))
+    pub(super) fn standing_at(&self, priority: RoutingPriority, outcome: &Outcome) -> Standing {
+        let mut standing = self.standing(priority);
+        standing.requests -= u64::from(!matches!(outcome.answer, Answer::Status(_)));
+        standing
     }
 
-    /// What is to become of a call after an attempt, while so many requests are under way.
-    pub(super) fn judge(&mut self, outcome: &Outcome, requests: u64, now: Time) -> Verdict {
-        if outcome.attempts == 0 {
+    /// What is to become of a call after an attempt, while so much is under way.
+    pub(super) fn judge(&mut self, outcome: &Outcome, standing: Standing, now: Time) -> Verdict {
+        let (Some(retries), Some(options)) = (&mut self.retrier, &self.view.config().retry) else {
             return Verdict::Done;
-        }
-        match (&mut self.retrier, &self.view.config().retry) {
-            (Some(retries), Some(options)) => retries.retrier.verdict(options, outcome, requests, now, &mut self.rng),
-            _ => Verdict::Done,
-        }
+        };
+        let verdict = match outcome.attempts {
+            0 => Verdict::Done,
+            _ => retries.retrier.verdict(options, outcome, standing, now, &mut self.rng),
+        };
+        retries.retrier.on_ended(standing.priority, now);
+        verdict
     }
 
     /// An endpoint of a group for a retry: another than those where the call has been, where that is wanted

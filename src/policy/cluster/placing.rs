@@ -37,8 +37,10 @@ impl Cluster {
     /// Places an attempt that nothing holds back.
     #[inline]
     fn place(&mut self, call: &CallInfo<'_>, reselection: u32, now: Time) -> Result<Ticket, Refusal> {
+        let priority = call.priority;
         if let Some(endpoint) = self.acquire_pinned(now) {
-            return Ok(Ticket { endpoint });
+            self.active_high += priority as u64;
+            return Ok(Ticket { endpoint, priority });
         }
         let demand = call.metadata_match.map_or(0, |MatchId(number)| number as usize);
         let mut offered = 0;
@@ -51,16 +53,17 @@ impl Cluster {
             offered += 1;
         };
         if let Some(pool) = &mut self.pool {
-            pool.request(endpoint, now)?;
+            pool.request(endpoint, priority, now)?;
         }
         self.active[endpoint.at()] += 1;
         self.active_total += 1;
+        self.active_high += priority as u64;
         self.balancer.on_started(endpoint, now);
         self.on_placed(endpoint, now);
         if let Some(pinned) = &mut self.pinned {
             pinned.open(endpoint, now);
         }
-        Ok(Ticket { endpoint })
+        Ok(Ticket { endpoint, priority })
     }
 
     /// Places an attempt on an open connection, where the balancer chooses for each connection and one can take it.
@@ -86,18 +89,19 @@ impl Cluster {
     #[inline(never)]
     pub(super) fn finish_with_care(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) -> Verdict {
         if let Some(pool) = &mut self.pool {
-            pool.released(ticket.endpoint, outcome.answer, now);
+            pool.released(ticket, outcome.answer, now);
         }
         self.finish(ticket, outcome, now)
     }
 
     #[inline]
     pub(super) fn finish(&mut self, ticket: Ticket, outcome: &Outcome, now: Time) -> Verdict {
-        let requests = self.requests_at(outcome);
+        let standing = self.standing_at(ticket.priority, outcome);
         let active = &mut self.active[ticket.endpoint.at()];
         debug_assert!(*active > 0, "a ticket is given back once");
         *active -= 1;
         self.active_total -= 1;
+        self.active_high -= ticket.priority as u64;
         self.balancer.on_finished(ticket.endpoint, outcome, now);
         if let Some(pinned) = &mut self.pinned {
             let balancer = &mut self.balancer;
@@ -116,7 +120,7 @@ impl Cluster {
         }
         let verdict = match self.retrier {
             None => Verdict::Done,
-            Some(_) => self.judge(outcome, requests, now),
+            Some(_) => self.judge(outcome, standing, now),
         };
         if let (Some(guard), Verdict::Done) = (&mut self.guard, verdict) {
             guard.on_finished(outcome, now);

@@ -20,12 +20,14 @@ pub use finagle::Options as FinagleOptions;
 pub use grpc::{Code, Codes, Options as GrpcOptions, RetryThrottling, Throttle};
 pub use host_selection::{HostPredicate, PreviousPriorities, RateLimitedBackOff, ResetHeader, RetryPriority};
 pub use linkerd::{Budget as LinkerdBudget, Options as LinkerdOptions};
+pub(crate) use slots::Standing;
 pub use slots::{Limit, RetryBudget};
 pub use tokens::{Terms, Tokens};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::circuit_breaker::RoutingPriority;
 use crate::policy::{Answer, Outcome, Verdict, circuit_breaker};
 use crate::random::Rng;
 use crate::time::{Duration, Time};
@@ -44,6 +46,9 @@ pub struct Options {
     pub retriable_status_codes: Vec<u16>,
     /// Time for one attempt; none if absent.
     pub per_try_timeout: Option<Duration>,
+    /// An attempt of which nothing is heard for so long is given up; no limit if absent. Here nothing is heard of an attempt before its
+    /// answer, so that it is a limit beside `per_try_timeout`.
+    pub per_try_idle_timeout: Option<Duration>,
     /// The pause before a retry.
     #[serde(alias = "retry_back_off")]
     #[schemars(extend("x-upstream" = "retry_back_off"))]
@@ -79,6 +84,7 @@ impl Default for Options {
             retry_on: Conditions::default(),
             retriable_status_codes: Vec::new(),
             per_try_timeout: None,
+            per_try_idle_timeout: None,
             back_off: BackOff::default(),
             rate_limited_retry_back_off: None,
             retry_budget: None,
@@ -147,8 +153,13 @@ impl Options {
         {
             return Err(format!("`retriable_status_codes` holds {status}, which is no HTTP status"));
         }
-        if self.per_try_timeout == Some(Duration::ZERO) {
-            return Err("`per_try_timeout` must be longer than 0; leave it out for none".to_string());
+        for (name, timeout) in [
+            ("per_try_timeout", self.per_try_timeout),
+            ("per_try_idle_timeout", self.per_try_idle_timeout),
+        ] {
+            if timeout == Some(Duration::ZERO) {
+                return Err(format!("`{name}` must be longer than 0; leave it out for none"));
+            }
         }
         if self
             .retry_priority
@@ -176,7 +187,8 @@ impl Options {
     pub fn attempt_timeout(&self) -> Option<Duration> {
         match &self.linkerd {
             Some(linkerd) => linkerd.timeout,
-            None => self.per_try_timeout,
+            // Nothing is heard of an attempt before its answer.
+            None => [self.per_try_timeout, self.per_try_idle_timeout].into_iter().flatten().min(),
         }
     }
 
@@ -257,15 +269,15 @@ impl Retrier {
             Options { aws: Some(aws), .. } => Memory::Aws(aws.quota()),
             _ => Memory::Envoy,
         };
-        let limit = match (&memory, &options.retry_budget, breaker) {
+        let slots = Slots::new(|priority| match (&memory, &options.retry_budget, breaker) {
             (Memory::Envoy, Some(budget), _) => Limit::Budget(budget.clone()),
-            (Memory::Envoy, None, Some(breaker)) => breaker.retry_limit(),
+            (Memory::Envoy, None, Some(breaker)) => breaker.retry_limit(priority),
             // Other families count in their own way.
             _ => Limit::Unlimited,
-        };
+        });
         Retrier {
             memory,
-            slots: Slots::new(limit),
+            slots,
             denial: None,
         }
     }
@@ -282,14 +294,20 @@ impl Retrier {
 
     /// A call ended between a granted retry and its attempt, or that attempt found no endpoint.
     #[inline]
-    pub fn on_dropped(&mut self) {
-        self.slots.give_back();
+    pub fn on_dropped(&mut self, priority: RoutingPriority) {
+        self.slots.give_back(priority);
     }
 
-    /// What is to become of a call whose attempt ended so, while so many requests are under way.
+    /// An attempt of this priority has ended, whatever becomes of its call.
     #[inline]
-    pub fn verdict(&mut self, options: &Options, outcome: &Outcome, requests: u64, now: Time, rng: &mut Rng) -> Verdict {
-        self.verdict_after(options, outcome, outcome.attempts > 1, requests, now, rng)
+    pub fn on_ended(&mut self, priority: RoutingPriority, now: Time) {
+        self.slots.on_ended(priority, now);
+    }
+
+    /// What is to become of a call whose attempt ended so, while so much is under way.
+    #[inline]
+    pub fn verdict(&mut self, options: &Options, outcome: &Outcome, standing: Standing, now: Time, rng: &mut Rng) -> Verdict {
+        self.verdict_after(options, outcome, outcome.attempts > 1, standing, now, rng)
     }
 
     /// The same of a call that holds a slot for a retry or does not. It is free again once the retry's attempt is over; the next retry takes
@@ -300,14 +318,14 @@ impl Retrier {
         options: &Options,
         outcome: &Outcome,
         holds: bool,
-        requests: u64,
+        standing: Standing,
         now: Time,
         rng: &mut Rng,
     ) -> Verdict {
         if holds {
-            self.slots.give_back();
+            self.slots.give_back(standing.priority);
         }
-        let answer = self.ask(options, outcome, requests, now, rng);
+        let answer = self.ask(options, outcome, standing, now, rng);
         self.denial = answer.err();
         match answer {
             Ok(after) => Verdict::Retry { after },
@@ -316,11 +334,19 @@ impl Retrier {
     }
 
     /// Whether a retry may be made beside an attempt that takes too long: any such attempt is worth one.
-    pub fn hedge(&mut self, options: &Options, attempts: u32, holds: bool, requests: u64, rng: &mut Rng) -> Verdict {
+    pub fn hedge(
+        &mut self,
+        options: &Options,
+        attempts: u32,
+        holds: bool,
+        standing: Standing,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Verdict {
         if holds {
-            self.slots.give_back();
+            self.slots.give_back(standing.priority);
         }
-        if attempts > options.num_retries || !self.slots.take(requests) {
+        if attempts > options.num_retries || !self.slots.take(standing, now) {
             return Verdict::Done;
         }
         Verdict::Retry {
@@ -328,7 +354,14 @@ impl Retrier {
         }
     }
 
-    fn ask(&mut self, options: &Options, outcome: &Outcome, requests: u64, now: Time, rng: &mut Rng) -> Result<Duration, Denial> {
+    fn ask(
+        &mut self,
+        options: &Options,
+        outcome: &Outcome,
+        standing: Standing,
+        now: Time,
+        rng: &mut Rng,
+    ) -> Result<Duration, Denial> {
         if matches!(outcome.answer, Answer::Timeout | Answer::Cancelled) {
             return Err(Denial::NotRetriable);
         }
@@ -351,13 +384,13 @@ impl Retrier {
                 if let Some(denial) = options.denial(outcome) {
                     return Err(denial);
                 }
-                if !self.slots.take(requests) {
+                if !self.slots.take(standing, now) {
                     return Err(Denial::Budget);
                 }
                 return Ok(options.pause(outcome, rng));
             }
         };
-        self.slots.take(requests);
+        self.slots.take(standing, now);
         Ok(pause)
     }
 }

@@ -13,8 +13,8 @@ use crate::policy::overload::{
     Criticality, GuardOptions, adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter,
 };
 use crate::policy::{
-    ClusterConfig, MetadataMatch, balancer, circuit_breaker, connection_pool, discovery, failure_accrual, health_check, hedging,
-    outlier_detection, retry,
+    ClusterConfig, MetadataMatch, RoutingPriority, balancer, circuit_breaker, connection_pool, discovery, failure_accrual,
+    health_check, hedging, outlier_detection, retry,
 };
 use crate::random::{DistributionConfig, Unit};
 use crate::scenario::decode::Field;
@@ -60,7 +60,9 @@ pub(super) struct Call<'s> {
 struct Policy<'s> {
     balancer: Option<&'s balancer::Config>,
     timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
     deadline_propagation: bool,
+    priority: RoutingPriority,
     retry: Option<&'s retry::Options>,
     hedge_policy: Option<&'s hedging::HedgePolicy>,
     hedging: Option<&'s hedging::Options>,
@@ -108,7 +110,9 @@ impl<'s> Policy<'s> {
         let mut policy = Policy {
             balancer: None,
             timeout: None,
+            idle_timeout: None,
             deadline_propagation: false,
+            priority: RoutingPriority::Default,
             retry: None,
             hedge_policy: None,
             hedging: None,
@@ -125,7 +129,9 @@ impl<'s> Policy<'s> {
         for mesh in levels {
             policy.balancer = inherit(&mesh.balancer, policy.balancer);
             policy.timeout = inherit(&mesh.timeout, policy.timeout.as_ref()).copied();
+            policy.idle_timeout = inherit(&mesh.idle_timeout, policy.idle_timeout.as_ref()).copied();
             policy.deadline_propagation = inherit(&mesh.deadline_propagation, Some(&policy.deadline_propagation)) == Some(&true);
+            policy.priority = inherit(&mesh.priority, Some(&policy.priority)).copied().unwrap_or_default();
             policy.retry = inherit(&mesh.retry, policy.retry);
             policy.hedge_policy = inherit(&mesh.hedge_policy, policy.hedge_policy);
             policy.hedging = inherit(&mesh.hedging, policy.hedging);
@@ -179,7 +185,8 @@ impl<'s> Policy<'s> {
 
     /// Whether requests may have to wait for a connection, or in vain.
     fn limits_connections(&self, pool: &connection_pool::Options) -> bool {
-        let is_limited = |breaker: &circuit_breaker::Options| breaker.limits() != circuit_breaker::Limits::NONE;
+        let is_limited =
+            |breaker: &circuit_breaker::Options| breaker.limits(RoutingPriority::Default) != circuit_breaker::Limits::NONE;
         self.circuit_breaker.is_some_and(is_limited) || pool.connect_timeout != Duration::MAX
     }
 
@@ -241,7 +248,8 @@ impl Compiler<'_, '_> {
             edge,
             cluster,
             demand,
-            timeout: limit(policy.timeout).min(limit(call.timeout)),
+            priority: policy.priority,
+            timeout: limit(policy.timeout).min(limit(policy.idle_timeout)).min(limit(call.timeout)),
             per_try_timeout: limit(policy.retry.and_then(retry::Options::attempt_timeout)),
             deadline_propagation: policy.deadline_propagation,
             criticality: call.criticality,

@@ -7,7 +7,8 @@ use super::values::Inherited;
 use crate::policy::candidates::{CommonLbConfig, LbSubsetConfig, LocalityLbSetting, OverprovisioningFactor, Percent};
 use crate::policy::overload::{adaptive_throttling, admission_control, local_rate_limit, nack_admission_filter};
 use crate::policy::{
-    MetadataMatch, balancer, circuit_breaker, discovery, failure_accrual, health_check, hedging, outlier_detection, retry,
+    MetadataMatch, RoutingPriority, balancer, circuit_breaker, discovery, failure_accrual, health_check, hedging,
+    outlier_detection, retry,
 };
 use crate::scenario::decode::Field;
 use crate::scenario::profile::ProfileField;
@@ -27,9 +28,15 @@ pub struct Mesh {
     pub discovery: Inherited<Field<discovery::Config>>,
     /// Time for a call with all its retries; no limit if absent or 0.
     pub timeout: Inherited<Field<Duration>>,
+    /// A call of which nothing is heard for so long is given up; no limit if absent or 0. Here nothing is heard of a call before its answer,
+    /// so that it is a limit beside `timeout`. (Envoy's `idle_timeout` of a route, or else its `stream_idle_timeout`, which is 5m.)
+    pub idle_timeout: Inherited<Field<Duration>>,
     /// Whether a call tells until when its answer is wanted: what it calls in turn ends by then, and a request whose time has passed is
     /// dropped before it is served. It does not if absent.
     pub deadline_propagation: Inherited<Field<bool>>,
+    /// Whose limits in `circuit_breaker` calls count against, as a route of Envoy says it: `DEFAULT` or `HIGH`; `DEFAULT` if absent. Each
+    /// has connections of its own too. (What an endpoint sheds first is a matter of `criticality`.)
+    pub priority: Inherited<Field<RoutingPriority>>,
     /// When a call is tried again; never if absent.
     pub retry: Inherited<Field<retry::Options>>,
     /// Whether a retry is made beside an attempt whose `per_try_timeout` has passed, as in Envoy; it takes its place if absent.

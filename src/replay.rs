@@ -4,20 +4,25 @@
 //! section 5. The bench is the policy's only caller, so what leaves an endpoint idle is reported to the policy as such.
 
 mod checks;
+mod hedging;
 mod line;
 pub mod setup;
+mod slot;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 
+use hedging::{Hedged, Request};
 use line::{DoneLine, EndpointLine, HealthLine, Line, PickLine, ProbeLine};
+use slot::{Attempt, Slot};
 
 use crate::policy::health_check::Finding;
+use crate::policy::hedging::Way;
 use crate::policy::{
-    CallInfo, CallerInfo, Cluster, ClusterConfig, Decision, EndpointIndex, Outcome, Refusal, RoutingPriority, Ticket, Upstream,
-    Verdict, Watcher, retry::Denial,
+    Answer, CallInfo, CallerInfo, Cluster, ClusterConfig, Decision, EndpointIndex, Outcome, Refusal, Ticket, Upstream, Verdict,
+    Watcher, retry::Denial,
 };
 use crate::random::{Purpose, Streams};
 use crate::time::{Duration, Time};
@@ -130,38 +135,18 @@ struct Bench<W> {
     draining: BTreeMap<String, VecDeque<EndpointIndex>>,
     // Granted retries, in the order in which they were granted.
     owed: VecDeque<Attempt>,
+    // Whether and how calls have several attempts at a time, those that do, and how many there were.
+    way: Option<Way>,
+    hedged: BTreeMap<u64, Hedged>,
+    calls: u64,
     // Health checks that wait for their answer, and until when.
     checks: Vec<(Time, EndpointIndex)>,
-}
-
-/// What the bench knows of an endpoint.
-#[derive(Default)]
-struct Slot {
-    // Its id as a JSON text.
-    quoted: String,
-    open: VecDeque<Open>,
-}
-
-/// Picks that wait for their `done`, all alike.
-struct Open {
-    since: Time,
-    attempt: Attempt,
-    count: u64,
-}
-
-/// An attempt of a call, the first if it is the default.
-#[derive(Clone, Default, PartialEq)]
-struct Attempt {
-    // From 0.
-    number: u32,
-    // Where earlier ones went; known only where retries are granted.
-    tried: Vec<EndpointIndex>,
-    priority: RoutingPriority,
 }
 
 impl<W: Write> Bench<W> {
     fn new(config: ClusterConfig, seed: u64, output: W) -> Bench<W> {
         let rng = Streams::new(seed, 0).rng(Purpose::Policy, 0);
+        let way = Way::of(&config);
         let upstream = Arc::new(Upstream::new(config, Vec::new()));
         let mut bench = Bench {
             cluster: Cluster::new(upstream, &CallerInfo::default(), rng, Time::ZERO),
@@ -173,6 +158,9 @@ impl<W: Write> Bench<W> {
             listed: BTreeMap::new(),
             draining: BTreeMap::new(),
             owed: VecDeque::new(),
+            way,
+            hedged: BTreeMap::new(),
+            calls: 0,
             checks: Vec::new(),
         };
         bench.set_time(0.0);
@@ -200,7 +188,7 @@ impl<W: Write> Bench<W> {
         }
         self.tell()?;
         self.send_checks()?;
-        Ok(())
+        self.run_hedges()
     }
 
     /// Writes what the policy has decided about its endpoints.
@@ -245,15 +233,18 @@ impl<W: Write> Bench<W> {
         let end = Time::ZERO + Duration::from_secs_f64(seconds);
         loop {
             let timeout = self.checks.iter().map(|check| check.0).min().unwrap_or(Time::MAX);
+            let hedge = self.next_hedge();
+            if hedge < end && hedge <= self.cluster.next_timer().min(timeout) {
+                self.pass_to(hedge);
+                self.run_hedges()?;
+                continue;
+            }
             let due = self.cluster.next_timer().min(timeout);
             // What comes at the very moment of a timeout comes in time.
             if due > end || (due == timeout && due == end && self.cluster.next_timer() > end) {
                 break;
             }
-            if due > self.now {
-                self.set_time(due.since(Time::ZERO).as_secs_f64());
-                self.now = due;
-            }
+            self.pass_to(due);
             if self.cluster.next_timer() <= due {
                 self.cluster.on_timer(self.now);
                 self.send_checks()?;
@@ -267,6 +258,13 @@ impl<W: Write> Bench<W> {
             self.set_time(seconds);
         }
         Ok(())
+    }
+
+    fn pass_to(&mut self, due: Time) {
+        if due > self.now {
+            self.set_time(due.since(Time::ZERO).as_secs_f64());
+            self.now = due;
+        }
     }
 
     fn set_time(&mut self, seconds: f64) {
@@ -339,8 +337,8 @@ impl<W: Write> Bench<W> {
             let mut attempt = match line.attempt {
                 Some(number) => Attempt {
                     number,
-                    tried: Vec::new(),
                     priority,
+                    ..Attempt::default()
                 },
                 None => self.owed.pop_front().unwrap_or(Attempt {
                     priority,
@@ -369,7 +367,17 @@ impl<W: Write> Bench<W> {
                         if self.cluster.upstream().config().retry.is_some() {
                             attempt.tried.push(ticket.endpoint);
                         }
-                        slot.opened(self.now, attempt);
+                        if self.way.is_some() && line.attempt.is_none() {
+                            let request = Request {
+                                hash,
+                                key: line.key.clone(),
+                                source,
+                                metadata_match,
+                                priority,
+                            };
+                            attempt.call = Some(self.open_hedged(request, ticket.endpoint));
+                        }
+                        self.slots[ticket.endpoint.at()].opened(self.now, attempt);
                     }
                 }
                 Err(Refusal::NoEndpoint) => self.output.write_all(b"null}\n")?,
@@ -396,7 +404,8 @@ impl<W: Write> Bench<W> {
         let outcome = Outcome {
             answer,
             latency,
-            attempts: attempt.number + 1,
+            // What becomes of a call that hedges is not decided by this attempt alone.
+            attempts: if attempt.call.is_some() { 0 } else { attempt.number + 1 },
             load: line.load.as_ref().map(line::LoadLine::report).transpose()?,
             retry_after: line.retry_after()?,
         };
@@ -404,7 +413,10 @@ impl<W: Write> Bench<W> {
         if line.immediate_health_check_fail {
             self.cluster.on_checked(endpoint, Finding::ImmediateFailure, self.now);
         }
-        self.answer_failure(&outcome, attempt, verdict)
+        match attempt.call {
+            Some(call) => self.hedged_ended(call, endpoint, &outcome),
+            None => self.answer_failure(&outcome, attempt, verdict),
+        }
     }
 
     fn finish(&mut self, ticket: Ticket, outcome: &Outcome) -> Verdict {
@@ -419,17 +431,24 @@ impl<W: Write> Bench<W> {
         if self.cluster.upstream().config().retry.is_none() {
             return Ok(());
         }
-        if let Verdict::Retry { after } = verdict {
+        if verdict != Verdict::Done {
             self.owed.push_back(Attempt {
                 number: attempt.number + 1,
                 ..attempt
             });
+        }
+        self.say_retry(outcome.answer, verdict)
+    }
+
+    /// Writes what is said of a retry after an attempt that ended so.
+    fn say_retry(&mut self, answer: Answer, verdict: Verdict) -> Result<(), Fault> {
+        if let Verdict::Retry { after } = verdict {
             writeln!(self.output, "{{\"retry\": {:?}}}", after.as_secs_f64())?;
             return Ok(());
         }
         match self.cluster.denial() {
             None => {}
-            Some(Denial::NotRetriable) if !line::is_failure(outcome.answer) => {}
+            Some(Denial::NotRetriable) if !line::is_failure(answer) => {}
             Some(denial) => writeln!(self.output, "{{\"retry\": null, \"reason\": \"{}\"}}", denial.word())?,
         }
         Ok(())
@@ -472,28 +491,6 @@ impl<W: Write> Bench<W> {
     fn unknown_endpoint(&self, id: &str) -> String {
         let message = format!("endpoint `{id}` is not in the list");
         setup::suggest(message, id, self.listed.keys().map(String::as_str))
-    }
-}
-
-impl Slot {
-    fn opened(&mut self, since: Time, attempt: Attempt) {
-        match self.open.back_mut() {
-            Some(last) if last.since == since && last.attempt == attempt => last.count += 1,
-            _ => self.open.push_back(Open {
-                since,
-                attempt,
-                count: 1,
-            }),
-        }
-    }
-
-    fn closed(&mut self) -> Option<(Time, Attempt)> {
-        let first = self.open.front_mut()?;
-        first.count -= 1;
-        if first.count == 0 {
-            return self.open.pop_front().map(|open| (open.since, open.attempt));
-        }
-        Some((first.since, first.attempt.clone()))
     }
 }
 

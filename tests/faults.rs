@@ -498,3 +498,86 @@ fn all_faults_are_listed_with_their_options() {
     }
     assert!(!policies("faults/crsh").0);
 }
+
+/// Failures of a client with 10 requests a second in 60 s, by cause.
+fn failures_with(replicas: u32, mesh: &str, rest: &str) -> Vec<(String, u64)> {
+    let result = steady(
+        "60s",
+        &format!("replicas: {replicas}"),
+        &format!("mesh: {{timeout: 50ms, {mesh}}}\n{rest}"),
+    );
+    result.clients[0].failures.by_cause()
+}
+
+#[test]
+fn wrong_addresses_hold_until_callers_are_told_the_right_ones() {
+    let wrong = |options: &str| format!("faults: [{{at: 10.05s, for: 10s, wrong_endpoints: {{{options}}}}}]");
+    for (options, cause) in [
+        ("", "timeout"),
+        ("mode: refuse", "connect_failure"),
+        ("to: s, mode: reset", "reset"),
+        ("from: {client: c}, status: 421", "421"),
+    ] {
+        // Told 5 ms, or 105 ms, after each change: as long after the end as after the begin.
+        for discovery in ["linkerd", "istio"] {
+            for pool in ["", ", connection_pool: {connect_timeout: 40ms}"] {
+                // A connection that nobody answers fails after its own time.
+                let is_hanging = cause == "timeout" && !pool.is_empty();
+                let cause = if is_hanging { "connect_failure" } else { cause };
+                let found = failures_with(4, &format!("discovery: {discovery}{pool}"), &wrong(options));
+                let count: u64 = found.iter().map(|found| found.1).sum();
+                assert_eq!(count, 100, "{options} by {discovery}{pool}: {found:?}");
+                // A reset is noticed while the connection is set up, where there is one.
+                if cause != "reset" || pool.is_empty() {
+                    assert_eq!(found, [(cause.to_string(), 100)], "{options} by {discovery}{pool}");
+                }
+            }
+        }
+    }
+    // Asked every 20 s, at a phase of its own: one answer that comes in the 10 s holds for 20 s.
+    let found = failures_with(4, "discovery: {poll: {interval: 20s}}", &wrong("mode: refuse"));
+    let count: u64 = found.iter().map(|found| found.1).sum();
+    assert!(count == 0 || (195..=205).contains(&count), "{found:?}");
+    assert_eq!(failures_with(4, "discovery: static", &wrong("mode: refuse")), []);
+    // A share of the callers, whose requests take turns.
+    let text = scenario(
+        "60s",
+        "replicas: 4",
+        "[{work: 10ms}]",
+        "{constant: {rate: 100/s}}, callers: 200",
+        &format!("mesh: {{discovery: linkerd}}\n{}", wrong("share: 25%, mode: refuse")),
+    );
+    let found = run_variant(&load(&text), 0, 0).clients[0].failures.by_cause();
+    let (cause, count) = &found[0];
+    // 1000 requests, five of each caller: 250 with a standard error of 5 * sqrt(200 * 0.25 * 0.75) = 31.
+    assert_eq!(cause, "connect_failure");
+    assert!(count % 5 == 0 && (150..=350).contains(count), "{count}");
+}
+
+#[test]
+fn a_slow_control_plane_is_late_by_so_much() {
+    let found = |discovery: &str, slow: &str| {
+        let faults = format!("faults:\n  - {{at: 20s, for: 30s, crash: {{endpoint: s/s-1}}}}\n{slow}");
+        let found = failures_with(2, &format!("discovery: {discovery}"), &faults);
+        found.iter().map(|found| found.1).sum::<u64>()
+    };
+    let add = "  - {at: 0s, control_plane_slow: {add: 3s}}";
+    for discovery in ["linkerd", "istio", "kube_proxy"] {
+        // Three seconds are 30 requests, of which the crashed endpoint gets every other one.
+        assert_eq!(found(discovery, add), found(discovery, "") + 15, "{discovery}");
+    }
+    // A change takes 100 ms to the status, 200 ms to the slices, 95 ms of quiet and 5 ms of push: ten times that more is 4 s.
+    let kubernetes = "kubernetes: {status_update_delay: 100ms, watch_delay: 100ms}";
+    let istio = format!("{{xds: {{debounce_after: 95ms, {kubernetes}}}}}");
+    let factor = "  - {at: 0s, control_plane_slow: {factor: 11}}";
+    assert_eq!(found(&istio, factor), found(&istio, "") + 20);
+    // Linkerd's way lacks the quiet: 305 ms, so 3.05 s.
+    let linkerd = format!("{{linkerd: {{{kubernetes}}}}}");
+    let late = found(&linkerd, factor) - found(&linkerd, "");
+    assert!((15..=16).contains(&late), "{late}");
+    // What is over before the crash, and what is about others, does not matter.
+    let before = "  - {at: 0s, for: 10s, control_plane_slow: {factor: 100, add: 30s}}";
+    assert_eq!(found(&istio, before), found(&istio, ""));
+    let dns = "{dns: {ttl: 5s}}";
+    assert_eq!(found(dns, add), found(dns, ""));
+}

@@ -500,7 +500,7 @@ impl Builder {
         };
         let cold_start = dice.chance(50).then_some(cold_start);
         let share = Probability::new(dice.one(&[0.1, 0.5, 1.0]));
-        match dice.below(18) {
+        match dice.below(20) {
             0..=2 => FaultKind::Crash {
                 mode: dice.one(&[CrashMode::Refuse, CrashMode::Hang, CrashMode::Reset]),
                 cold_start,
@@ -541,6 +541,21 @@ impl Builder {
                 clients: vec![0],
                 factor: self.dice.one(&[0.5, 1.5, 3.0]),
             },
+            17 => FaultKind::SlowControlPlane {
+                factor: dice.one(&[1.0, 5.0]),
+                add: dice.chance(50).then_some(1),
+            },
+            18 => FaultKind::Wrong(WrongPlan {
+                from: self.party(),
+                to: Vec::new(),
+                callers: share,
+                astray: self.dice.one(&[
+                    Astray::Nobody(CrashMode::Refuse),
+                    Astray::Nobody(CrashMode::Hang),
+                    Astray::Nobody(CrashMode::Reset),
+                    Astray::Other(404),
+                ]),
+            }),
             _ => FaultKind::HotKey {
                 clients: vec![0],
                 share,

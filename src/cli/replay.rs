@@ -22,6 +22,10 @@ use meshsim::replay::{self, Error, setup};
 ///
 /// A pick is in flight until a `done` for its endpoint. Where the mesh file has `retry`, a pick is the oldest retry
 /// that was granted and not yet made; `"attempt": 0` on it makes it a new call.
+///
+/// Where the mesh file has `hedging`, or `hedge_policy` and `per_try_timeout`, further attempts of a call are made as
+/// time passes, and are in flight like picks: {"t": 0.1, "hedge": "10.0.0.2:80"}. When one of them is answered for good
+/// the others are given up: {"t": 0.2, "cancel": "10.0.0.1:80"}. An attempt with `auto_done` or `attempt` stays alone.
 #[derive(clap::Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Args {

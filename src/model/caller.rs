@@ -6,7 +6,7 @@ use crate::engine::Agenda;
 use crate::model::event::Event;
 use crate::model::key::{self, TextRoom};
 use crate::model::observe::Belief;
-use crate::model::plan::{ConnectionPlan, Owner, STATIC};
+use crate::model::plan::{Astray, ConnectionPlan, Owner, STATIC};
 use crate::model::pool::Limited;
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
@@ -63,6 +63,8 @@ pub(crate) struct Caller {
     pub service: u32,
     /// Which of the owner's callers it is.
     pub instance: u32,
+    /// What is at the addresses that it was told last, if these are wrong.
+    pub astray: Option<Astray>,
     /// Its place among those who learn of endpoints; `NIL`: it knows all of them from the start.
     pub learner: u32,
 }
@@ -169,6 +171,7 @@ impl World<'_> {
             endpoint_count: service.endpoint_count,
             service: plan.service,
             instance: caller,
+            astray: None,
             learner: NIL,
         });
         self.cluster_of[slot as usize] = index;

@@ -116,8 +116,9 @@ impl World<'_> {
     #[inline(always)]
     pub(super) fn send_request(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
         let (incoming, link) = self.outgoing(call);
-        if self.endpoints[incoming.endpoint as usize].condition != Condition::Up {
-            let service = self.callers[self.calls[call].cluster as usize].service;
+        let caller = &self.callers[self.calls[call].cluster as usize];
+        if self.endpoints[incoming.endpoint as usize].condition != Condition::Up || caller.astray.is_some() {
+            let service = caller.service;
             self.observe.sent_in_vain(service, now);
         }
         let mut connect = Duration::ZERO;
@@ -160,6 +161,9 @@ impl World<'_> {
     #[inline(always)]
     pub(super) fn transmit(&mut self, incoming: &Incoming, link: u32, connect: Duration, now: Time, agenda: &mut Agenda<Event>) {
         let cluster = self.calls[incoming.call].cluster;
+        if self.callers[cluster as usize].astray.is_some() {
+            return self.send_astray(incoming, Hop::Request, now, agenda);
+        }
         let endpoint = incoming.endpoint;
         let bytes = self.size(self.sites[incoming.site as usize].request_size, incoming.id, Hop::Request);
         let link = &self.links[link as usize];
@@ -255,6 +259,9 @@ impl World<'_> {
     /// The first packet of a new connection travels; what it meets decides what comes next.
     fn send_syn(&mut self, incoming: &Incoming, link: u32, now: Time, agenda: &mut Agenda<Event>) {
         let parties = (self.calls[incoming.call].cluster, incoming.endpoint);
+        if self.callers[parties.0 as usize].astray.is_some() {
+            return self.send_astray(incoming, Hop::Syn, now, agenda);
+        }
         if self.is_cut(parties.0, parties.1, true) {
             return;
         }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 pub use discovery::{DiscoveryPlan, Membership, STATIC};
 pub use fault::{
-    ColdStartPlan, CrashMode, FaultKind, FaultPlan, InjectPlan, LeakPlan, LinkEffect, LinkFaultPlan, Outage, PartyPlan,
-    RepeatPlan, TargetPlan, UnitPlan,
+    Astray, ColdStartPlan, CrashMode, FaultKind, FaultPlan, InjectPlan, LeakPlan, LinkEffect, LinkFaultPlan, Outage, PartyPlan,
+    RepeatPlan, TargetPlan, UnitPlan, WrongPlan,
 };
 
 pub use crate::policy::connection_pool::Protocol;

@@ -141,7 +141,7 @@ impl World<'_> {
         }
         let row = &self.callers[caller as usize];
         let endpoint = (row.first_endpoint + opening.endpoint.0) as usize;
-        let condition = self.endpoints[endpoint].condition;
+        let condition = self.condition_for(caller, endpoint as u32);
         if condition == Condition::Hanging {
             // Nobody answers; without a timeout nobody ever learns of it.
             self.openings[slot].wake = Sequence::NONE;

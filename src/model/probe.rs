@@ -54,7 +54,7 @@ impl World<'_> {
     /// The event of a probe that reaches its endpoint.
     pub(super) fn probe_delivered(&mut self, probe: u32, now: Time, agenda: &mut Agenda<Event>) {
         let Probe { caller, endpoint, .. } = self.probes[probe];
-        if self.endpoints[endpoint as usize].condition != Condition::Up || self.is_cut(caller, endpoint, true) {
+        if self.condition_for(caller, endpoint) != Condition::Up || self.is_cut(caller, endpoint, true) {
             return self.probes.release(probe);
         }
         let report = self.report_of(endpoint, now);

@@ -89,11 +89,8 @@ struct Mesh {
     #[serde(rename = "discovery")]
     _discovery: IgnoredAny,
     retry: Option<retry::Options>,
-    // A script says itself which attempts are made at a time.
-    #[serde(rename = "hedge_policy")]
-    _hedge_policy: Option<hedging::HedgePolicy>,
-    #[serde(rename = "hedging")]
-    _hedging: Option<hedging::Options>,
+    hedge_policy: Option<hedging::HedgePolicy>,
+    hedging: Option<hedging::Options>,
     circuit_breaker: Option<circuit_breaker::Options>,
     priority: RoutingPriority,
     outlier_detection: Option<outlier_detection::Config>,
@@ -216,6 +213,7 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
         retry.check().map_err(|message| format!("in `mesh.retry`: {message}"))?;
     }
     let checks = [
+        mesh.hedging.as_ref().map(hedging::Options::check),
         mesh.circuit_breaker.as_ref().map(circuit_breaker::Options::check),
         mesh.outlier_detection.as_ref().map(outlier_detection::Config::check),
         mesh.failure_accrual.as_ref().map(failure_accrual::Config::check),
@@ -248,7 +246,10 @@ fn around(balancer: Config, block: &Map<String, Value>) -> Result<ClusterConfig,
     Ok(ClusterConfig {
         connections: mesh.connection_pool.as_ref().map(Pool::options).transpose()?,
         candidates,
-        retry: mesh.retry,
+        // As in gRPC, a method that hedges is not retried.
+        retry: mesh.retry.filter(|_| mesh.hedging.is_none()),
+        hedge_policy: mesh.hedge_policy,
+        hedging: mesh.hedging,
         circuit_breaker: mesh.circuit_breaker,
         priority: mesh.priority,
         outlier_detection: mesh.outlier_detection,

@@ -264,6 +264,116 @@ fn idle_timeouts() -> String {
     "5 timeouts as by hand".to_string()
 }
 
+/// What a script gives: times, and what happens to which of the endpoints, by their order of use.
+fn hedged_script(mesh: &Value, script: &[(f64, &str)]) -> Vec<String> {
+    let endpoints = ["a", "b", "c"].map(|id| json!({"id": id}));
+    let mut names: Vec<String> = Vec::new();
+    let mut lines = endpoints_line(&endpoints);
+    // The first pick of a schedule is random: whoever has been used first is called 0.
+    let probe = output(
+        config("envoy/round_robin", mesh),
+        1,
+        &(lines.clone() + "{\"op\": \"pick\", \"count\": 3, \"attempt\": 0}\n"),
+    );
+    for line in probe.lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        names.push(line["pick"].as_str().expect("somebody").to_string());
+    }
+    for (t, what) in script {
+        let line = match what.split_once(' ') {
+            Some((place, status)) => {
+                let endpoint = &names[place.parse::<usize>().expect("a place")];
+                json!({"op": "done", "t": t, "endpoint": endpoint, "status": status.parse::<u16>().expect("a status")})
+            }
+            None => json!({"op": what, "t": t}),
+        };
+        lines += &format!("{line}\n");
+    }
+    let text = output(config("envoy/round_robin", mesh), 1, &lines);
+    let word = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        if let Some(after) = line.get("retry") {
+            return format!("retry {after}");
+        }
+        let (what, who) = ["pick", "hedge", "cancel"]
+            .into_iter()
+            .find_map(|what| Some((what, line.get(what)?)))
+            .expect("something");
+        let place = names.iter().position(|name| who == name).expect("one of them");
+        format!("{} {what} {place}", line["t"])
+    };
+    text.lines().map(word).collect()
+}
+
+#[test]
+fn a_script_can_hedge_at_a_distance() {
+    let mesh = json!({"hedging": {"max_attempts": 3, "hedging_delay": "1s", "non_fatal_status_codes": ["UNAVAILABLE"]}});
+    let script = [
+        (0.0, "pick"),
+        (2.5, "tick"),
+        (2.6, "1 200"),
+        // Nothing is left of it. Failures that are not fatal have the next attempt made at once, up to the third.
+        (10.0, "pick"),
+        (10.1, "0 503"),
+        (10.2, "1 503"),
+        (10.3, "2 503"),
+        // One that is fatal ends the call.
+        (20.0, "pick"),
+        (21.0, "tick"),
+        (21.5, "1 500"),
+        (30.0, "tick"),
+    ];
+    let found = hedged_script(&mesh, &script);
+    let expected = [
+        "0.0 pick 0",
+        "1.0 hedge 1",
+        "2.0 hedge 2",
+        "2.6 cancel 0",
+        "2.6 cancel 2",
+        "10.0 pick 0",
+        "10.1 hedge 1",
+        "10.2 hedge 2",
+        "20.0 pick 0",
+        "21.0 hedge 1",
+        "21.5 cancel 0",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_script_can_hedge_when_attempts_are_late() {
+    // Pauses are below 1 ms, and so none.
+    let mesh = json!({
+        "hedge_policy": {"hedge_on_per_try_timeout": true},
+        "retry": {"retry_on": "5xx", "num_retries": 2, "per_try_timeout": "1s", "back_off": {"base_interval": "1ms", "max_interval": "1ms"}},
+    });
+    let script = [
+        (0.0, "pick"),
+        (0.5, "tick"),
+        (2.0, "tick"),
+        // There is no third retry. Failures of the late are dropped while there are others.
+        (3.5, "tick"),
+        (3.6, "0 503"),
+        (3.7, "2 200"),
+        // In time a failure is retried as ever.
+        (10.0, "pick"),
+        (10.1, "0 503"),
+        (10.2, "1 404"),
+        (20.0, "tick"),
+    ];
+    let found = hedged_script(&mesh, &script);
+    let expected = [
+        "0.0 pick 0",
+        "1.0 hedge 1",
+        "2.0 hedge 2",
+        "3.7 cancel 1",
+        "10.0 pick 0",
+        "retry 0.0",
+        "10.1 hedge 1",
+    ];
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn the_evidence_of_this_file_holds() {
     for evidence in EVIDENCE {

@@ -1,14 +1,15 @@
 //! Callers that learn of endpoints: what each believes, and what happens when it believes something else.
 
 use crate::engine::Agenda;
+use crate::model::caller::Connections;
 use crate::model::discovery::{Item, Outage};
 use crate::model::event::Event;
 use crate::model::plan::Owner;
 use crate::model::world::{NIL, World};
-use crate::policy::EndpointInfo;
 use crate::policy::discovery::Config;
 use crate::policy::discovery::dns::{self, GrpcResolver, Refresher};
 use crate::policy::discovery::kubernetes::SyncLimit;
+use crate::policy::{EndpointIndex, EndpointInfo};
 use crate::random::{Purpose, Rng};
 use crate::time::Time;
 
@@ -130,7 +131,9 @@ impl World<'_> {
             return;
         }
         let row = &self.discovery.learners[learner as usize];
-        if row.pending == row.believed {
+        let astray = self.is_told_wrong(row.caller);
+        let goes_elsewhere = self.callers[row.caller as usize].astray != astray;
+        if row.pending == row.believed && !goes_elsewhere {
             return;
         }
         let truths = &self.discovery.truths[row.first as usize..];
@@ -141,9 +144,28 @@ impl World<'_> {
             }
         }
         let caller = row.caller;
+        if goes_elsewhere {
+            self.forget_addresses(learner, now, agenda);
+            self.callers[caller as usize].astray = astray;
+        }
         self.believe_pending(learner, now);
         self.unpark_unlisted_checks(caller, now, agenda);
         self.attend(caller, now, agenda);
+    }
+
+    /// The addresses that a learner knows are no longer those of its endpoints: others take their places, of which nothing is known.
+    fn forget_addresses(&mut self, learner: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let row = &mut self.discovery.learners[learner as usize];
+        row.believed.fill(false);
+        let (caller, count) = (row.caller, row.believed.len() as u32);
+        let cluster = &mut self.callers[caller as usize].cluster;
+        cluster.on_resolved(&[], now);
+        for endpoint in 0..count {
+            cluster.on_connections_lost(EndpointIndex(endpoint), now);
+        }
+        if let Some(Connections::Limited(_)) = self.callers[caller as usize].connections {
+            self.attend_pool(caller, now, agenda);
+        }
     }
 
     fn believe_pending(&mut self, learner: u32, now: Time) {

@@ -72,6 +72,7 @@ impl World<'_> {
     /// A source notices, or will, what has happened to an endpoint.
     pub(super) fn react(&mut self, source: u32, endpoint: u32, cause: Cause, now: Time, agenda: &mut Agenda<Event>) {
         let truth = self.discovery.truths[endpoint as usize];
+        let factor = self.control_plane_factor();
         let state = &mut self.discovery.sources[source as usize];
         let nodes = self.plan.endpoints.len() as u32;
         let known_at = match (&state.kind, cause) {
@@ -80,7 +81,11 @@ impl World<'_> {
             (Source::Kubernetes(options), _) => {
                 let mut stage = |stage| draw(self.plan, state.plan, stage, &mut state.rng);
                 let (status, watches) = (stage(Stage::Status), stage(Stage::Watch) + stage(Stage::Watch));
-                let to_slices = watches + options.endpoint_slice_delay;
+                let slowed = |span: Duration| match factor {
+                    1.0 => span,
+                    factor => Duration::from_nanos_f64(span.0 as f64 * factor),
+                };
+                let (status, to_slices) = (slowed(status), slowed(watches + options.endpoint_slice_delay));
                 match cause {
                     Cause::Leaves => now + to_slices,
                     Cause::Lost(Loss::Node) => options.noticed_at(Loss::Node, now, truth.phases) + to_slices,

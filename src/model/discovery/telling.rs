@@ -111,6 +111,9 @@ impl World<'_> {
             }
             let state = &mut self.discovery.planes[plane as usize];
             let takes = draw(self.plan, state.plan, Stage::Push, &mut state.rng);
+            let mut rng = state.rng.clone();
+            let takes = self.stretched(takes) + self.control_plane_adds(&mut rng);
+            self.discovery.planes[plane as usize].rng = rng;
             self.later(now + takes, Item::Pushed { plane, proxy }, agenda);
         }
     }
@@ -137,6 +140,42 @@ impl World<'_> {
         }
     }
 
+    /// Control planes wait for quiet as long as they do now.
+    pub(in crate::model) fn debounce_anew(&mut self) {
+        for plane in 0..self.discovery.planes.len() {
+            let state = &self.discovery.planes[plane];
+            let (after, max) = (self.stretched(state.after), self.stretched(state.max));
+            self.discovery.planes[plane].debounce.set(after, max);
+        }
+    }
+
+    /// Whoever tells callers of a service has something new to say.
+    pub(in crate::model) fn tell_of_service(&mut self, service: u32, now: Time, agenda: &mut Agenda<Event>) {
+        for plane in 0..self.discovery.planes.len() as u32 {
+            self.plane_hears(plane, service, now, agenda);
+        }
+        for learner in 0..self.discovery.learners.len() as u32 {
+            let row = &self.discovery.learners[learner as usize];
+            if row.service == service && matches!(row.way, Way::Watch | Way::Node { .. }) {
+                self.tell(learner, now, agenda);
+            }
+        }
+    }
+
+    /// A learner that a control plane tells hears of it later, if that is slow.
+    fn slow_word(&mut self, learner: u32, takes: Duration) -> Duration {
+        let takes = self.stretched(takes);
+        takes + self.slow_adds(learner)
+    }
+
+    /// What a slow control plane takes longer over a learner.
+    fn slow_adds(&mut self, learner: u32) -> Duration {
+        let mut rng = self.discovery.learners[learner as usize].rng.clone();
+        let adds = self.control_plane_adds(&mut rng);
+        self.discovery.learners[learner as usize].rng = rng;
+        adds
+    }
+
     /// What a learner watches has changed.
     pub(super) fn tell(&mut self, learner: u32, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.discovery.learners[learner as usize];
@@ -144,13 +183,30 @@ impl World<'_> {
             Config::Consul(_) if self.discovery.is_down(Outage::Registry) || self.is_cut_off(learner) => return,
             Config::Consul(_) => Stage::Watch,
             _ if self.discovery.is_down(Outage::ControlPlane) => return,
-            Config::Kubernetes(_) => return self.rules_change(learner, now, agenda),
+            Config::Kubernetes(_) => return self.node_hears(learner, now, agenda),
             _ => Stage::Push,
         };
         self.take_from_source(learner);
         let row = &mut self.discovery.learners[learner as usize];
-        let delay = draw(self.plan, row.plan, stage, &mut row.rng);
+        let mut delay = draw(self.plan, row.plan, stage, &mut row.rng);
+        if stage == Stage::Push {
+            delay = self.slow_word(learner, delay);
+        }
         self.later(now + delay, Item::Answered { learner }, agenda);
+    }
+
+    /// A learner's node hears of a change.
+    fn node_hears(&mut self, learner: u32, now: Time, agenda: &mut Agenda<Event>) {
+        let adds = self.slow_adds(learner);
+        let Way::Node { is_due, .. } = &mut self.discovery.learners[learner as usize].way else {
+            return;
+        };
+        if adds == Duration::ZERO {
+            return self.rules_change(learner, now, agenda);
+        }
+        if !std::mem::replace(is_due, true) {
+            self.later(now + adds, Item::Syncs { learner }, agenda);
+        }
     }
 
     /// The rules of a learner's node are to change: now, or when they may.
@@ -241,6 +297,7 @@ impl World<'_> {
         let state = &mut self.discovery.planes[plane as usize];
         state.debounce = Debounce::new(state.after, state.max);
         state.changed.fill(false);
+        self.debounce_anew();
         for proxy in 0..self.discovery.planes[plane as usize].proxies.len() as u32 {
             let state = &mut self.discovery.planes[plane as usize];
             let (mut at, mut failures) = (began, 0);

@@ -4,7 +4,7 @@
 use crate::engine::Agenda;
 use crate::model::call::{DELAYED, End};
 use crate::model::event::Event;
-use crate::model::plan::{FaultKind, InjectPlan, Probability};
+use crate::model::plan::{FaultKind, PartyPlan, Probability};
 use crate::model::timers::Timer;
 use crate::model::world::{NIL, World};
 use crate::policy::Answer;
@@ -35,7 +35,7 @@ impl World<'_> {
             let FaultKind::Inject(plan) = &self.plan.faults[fault as usize].kind else {
                 unreachable!("the others are not in this list");
             };
-            if !self.concerns(plan, fault, call) {
+            if !self.strikes_caller(fault, self.calls[call].cluster, &plan.from, &plan.to, plan.callers) {
                 continue;
             }
             let key = id.with(((Purpose::Fault as u64) << 32) | u64::from(fault));
@@ -65,18 +65,14 @@ impl World<'_> {
         false
     }
 
-    /// Whether a fault is about a call. Which callers it has is drawn once, the same in every variant.
-    fn concerns(&self, plan: &InjectPlan, fault: u32, call: u32) -> bool {
-        let row = &self.calls[call];
-        let caller = &self.callers[row.cluster as usize];
-        if !(plan.to.is_empty() || plan.to.contains(&caller.service)) || !self.is_of(&plan.from, row.cluster) {
+    /// Whether a fault is about a caller. Which share of the callers it has is drawn once, the same in every variant.
+    pub(super) fn strikes_caller(&self, fault: u32, caller: u32, from: &PartyPlan, to: &[u32], share: Probability) -> bool {
+        let row = &self.callers[caller as usize];
+        if !(to.is_empty() || to.contains(&row.service)) || !self.is_of(from, caller) {
             return false;
         }
-        let key = self
-            .streams
-            .key(Purpose::Fault, u64::from(fault))
-            .with(u64::from(caller.number));
-        plan.callers.happens(key.draws().next_u64())
+        let key = self.streams.key(Purpose::Fault, u64::from(fault)).with(u64::from(row.number));
+        share.happens(key.draws().next_u64())
     }
 
     /// The event of a timeout that a fault has set.

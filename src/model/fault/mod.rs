@@ -5,6 +5,7 @@
 
 mod answers;
 mod cold_start;
+mod control;
 mod inject;
 mod leak;
 pub(super) mod link;
@@ -78,6 +79,10 @@ pub(crate) struct Faults {
     injects: Vec<u32>,
     /// Active strands that give requests one key.
     hot_keys: Vec<u32>,
+    /// Active strands that slow the control plane down.
+    slow_planes: Vec<u32>,
+    /// Active strands that tell wrong addresses.
+    wrong: Vec<u32>,
     /// Requests on top of what clients send.
     extras: Vec<Extra>,
     deadlines: Table<Deadline>,
@@ -121,6 +126,8 @@ impl FaultPlan {
             | FaultKind::Leak(_) => true,
             FaultKind::Link(_)
             | FaultKind::Outage(_)
+            | FaultKind::SlowControlPlane { .. }
+            | FaultKind::Wrong(_)
             | FaultKind::Inject(_)
             | FaultKind::Spike { .. }
             | FaultKind::HotKey { .. } => false,
@@ -272,6 +279,14 @@ impl World<'_> {
                 self.reach_registries(&cut_off, now, agenda);
                 self.unpark_troubled_checks(now, agenda);
                 self.hear_endpoints();
+            }
+            FaultKind::SlowControlPlane { .. } => {
+                enlist(&mut self.faults.slow_planes, strand, on);
+                self.debounce_anew();
+            }
+            FaultKind::Wrong(wrong) => {
+                enlist(&mut self.faults.wrong, strand, on);
+                self.wrong_switched(wrong, now, agenda);
             }
             FaultKind::Inject(_) => enlist(&mut self.faults.injects, strand, on),
             FaultKind::HotKey { .. } => enlist(&mut self.faults.hot_keys, strand, on),

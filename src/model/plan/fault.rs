@@ -120,6 +120,15 @@ pub enum FaultKind {
     Link(LinkFaultPlan),
     /// A source of what callers know is down.
     Outage(Outage),
+    /// The control plane takes longer.
+    SlowControlPlane {
+        /// How many times as long it takes over what it does; positive.
+        factor: f64,
+        /// And so much longer for each caller that it tells: a distribution.
+        add: Option<u32>,
+    },
+    /// Callers are told wrong addresses.
+    Wrong(WrongPlan),
     /// Callers' proxies hold up, abort or cut short calls.
     Inject(InjectPlan),
     /// Clients send more, or less.
@@ -242,6 +251,28 @@ pub enum Outage {
 impl Outage {
     /// How many kinds there are.
     pub const COUNT: usize = 4;
+}
+
+/// Who is told wrong addresses, and what is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WrongPlan {
+    /// Which callers.
+    pub from: PartyPlan,
+    /// Of these services; empty: of all.
+    pub to: Vec<u32>,
+    /// Which share of the callers.
+    pub callers: Probability,
+    /// What is at the addresses.
+    pub astray: Astray,
+}
+
+/// What is at a wrong address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Astray {
+    /// Nobody who would answer.
+    Nobody(CrashMode),
+    /// Another service, which answers with this status.
+    Other(u16),
 }
 
 /// What callers' proxies do to calls, before they try for the first time.

@@ -104,6 +104,12 @@ impl Debounce {
         }
     }
 
+    /// From now on changes wait for so long.
+    pub fn set(&mut self, after: Duration, max: Duration) {
+        self.after = after;
+        self.max = max;
+    }
+
     /// Something has changed: when to look; [`Step::Wait`]: that is settled already.
     pub fn on_change(&mut self, now: Time) -> Step {
         match &mut self.batch {

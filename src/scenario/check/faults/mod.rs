@@ -64,6 +64,10 @@ pub(super) fn names(document: &Document, index: &Index<'_>, diagnostics: &mut Di
             scope.party(injection.from);
             scope.services(injection.to);
         }
+        if let Some((wrong, _)) = given(&fault.wrong_endpoints) {
+            scope.party(wrong.from.as_ref());
+            scope.services(wrong.to.as_ref());
+        }
         scope.clients(given(&fault.spike).and_then(|(spike, _)| spike.client.as_ref()));
         scope.clients(given(&fault.hot_key).and_then(|(hot_key, _)| hot_key.client.as_ref()));
     }

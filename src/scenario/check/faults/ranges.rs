@@ -45,6 +45,7 @@ pub(in crate::scenario::check) fn ranges(document: &Document, _: &Index<'_>, dia
             );
             status(injection.abort.and_then(|abort| abort.1), "http_status", diagnostics);
         }
+        control_ranges(fault, diagnostics);
         traffic_ranges(document, fault, diagnostics);
     }
 }
@@ -127,6 +128,19 @@ fn network_ranges(fault: &Fault, diagnostics: &mut Diagnostics) {
     if let Some((latency, _)) = given(&fault.latency) {
         distribution(&latency.add, Unit::Duration, diagnostics);
         distribution(&latency.jitter, Unit::Duration, diagnostics);
+    }
+}
+
+fn control_ranges(fault: &Fault, diagnostics: &mut Diagnostics) {
+    if let Some((slow, _)) = given(&fault.control_plane_slow) {
+        positive(&slow.factor, "factor", diagnostics);
+        distribution(&slow.add, Unit::Duration, diagnostics);
+    }
+    if let Some((wrong, _)) = given(&fault.wrong_endpoints)
+        && let Some((status, span)) = given(&wrong.status)
+        && !(100..600).contains(status)
+    {
+        diagnostics.out_of_range(span, "status", "an HTTP status from 100 to 599");
     }
 }
 

@@ -168,6 +168,20 @@ fn parts(fault: &Fault, diagnostics: &mut Diagnostics) {
     if let Some((injection, place)) = fault.injection() {
         injection_shape(&injection, place, diagnostics);
     }
+    if let Some((wrong, _)) = given(&fault.wrong_endpoints) {
+        if let Some(from) = &wrong.from {
+            party_shape(from, diagnostics);
+        }
+        if let (Some(mode), Some(status)) = (&wrong.mode, &wrong.status) {
+            diagnostics.too_many_of(&[mode.span, status.span], "`wrong_endpoints`", "`mode` and `status`");
+        }
+    }
+    if let Some((slow, place)) = given(&fault.control_plane_slow)
+        && slow.factor.is_none()
+        && slow.add.is_none()
+    {
+        diagnostics.nothing_of(place, "`control_plane_slow`", "`factor` or `add`");
+    }
     if let Some((spike, place)) = given(&fault.spike)
         && spike.factor.is_none()
     {

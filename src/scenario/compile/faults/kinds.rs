@@ -2,10 +2,12 @@
 
 use super::super::{Compiler, value};
 use crate::model::plan::{
-    ColdStartPlan, CrashMode, FaultKind, InjectPlan, KeyPlan, LeakPlan, LinkEffect, LinkFaultPlan, Outage, Probability,
+    Astray, ColdStartPlan, CrashMode, FaultKind, InjectPlan, KeyPlan, LeakPlan, LinkEffect, LinkFaultPlan, Outage, Probability,
+    WrongPlan,
 };
 use crate::random::{Quantity, Unit};
 use crate::scenario::decode::Field;
+use crate::scenario::schema::fault::control::WrongEndpoints;
 use crate::scenario::schema::fault::cpu_throttle::CpuThrottle;
 use crate::scenario::schema::fault::crash::{self, ColdStart};
 use crate::scenario::schema::fault::errors::Errors;
@@ -171,6 +173,17 @@ impl Compiler<'_, '_> {
             };
             return (self.injection(&injection), what.to_string());
         }
+        if let Some(slow) = value(&fault.control_plane_slow) {
+            let add = slow.add.as_ref().map(|add| self.distribution(add, Unit::Duration));
+            let kind = FaultKind::SlowControlPlane {
+                factor: value(&slow.factor).copied().unwrap_or(1.0),
+                add: add.map(|add| self.add_distribution(add)),
+            };
+            return (kind, "control plane slow".to_string());
+        }
+        if let Some(wrong) = value(&fault.wrong_endpoints) {
+            return (self.wrong(wrong), "wrong endpoints of {}".to_string());
+        }
         if let Some(spike) = value(&fault.spike) {
             return self.spike(spike);
         }
@@ -254,6 +267,18 @@ impl Compiler<'_, '_> {
             delay,
             abort,
             timeout: injection.timeout.map_or(Duration::MAX, |timeout| *timeout.checked()),
+        })
+    }
+
+    fn wrong(&self, wrong: &WrongEndpoints) -> FaultKind {
+        FaultKind::Wrong(WrongPlan {
+            from: self.party(wrong.from.as_ref()),
+            to: self.services_named(wrong.to.as_ref()),
+            callers: share(&wrong.share),
+            astray: match value(&wrong.status) {
+                Some(&status) => Astray::Other(status),
+                None => Astray::Nobody(mode(&wrong.mode, CrashMode::Hang)),
+            },
         })
     }
 

@@ -58,6 +58,10 @@ impl Compiler<'_, '_> {
             };
             return (nobody, to);
         }
+        if let Some(wrong) = fault.wrong_endpoints.as_ref().map(Field::checked) {
+            let to = wrong.to.as_ref().map(|to| listed(texts(Some(to))));
+            return (nobody, to.unwrap_or("all services".to_string()));
+        }
         let client = fault.spike.as_ref().and_then(|spike| spike.checked().client.as_ref());
         let client = client.or(fault.hot_key.as_ref().and_then(|hot_key| hot_key.checked().client.as_ref()));
         let whom = client.map_or("all clients".to_string(), |names| listed(texts(Some(names))));

@@ -98,6 +98,10 @@ kinds! {
     control_plane_down: control::ControlPlaneDown,
     /// Callers are told of the endpoints that were there when it began, whoever tells them.
     stale_endpoints: control::StaleEndpoints,
+    /// Callers are told wrong addresses: nobody is there, or another service.
+    wrong_endpoints: control::WrongEndpoints,
+    /// The control plane takes longer over what it does.
+    control_plane_slow: control::ControlPlaneSlow,
     /// A wrong configuration is rolled out to a share of the callers.
     bad_config: inject::BadConfig,
     /// Callers' proxies hold up a share of the calls, as Istio's fault injection does.

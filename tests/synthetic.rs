@@ -58,6 +58,7 @@ pub fn scenario(variants: &[Behaviour], endpoints: u32, replications: u32) -> Sc
             label: "crash zone b".to_string(),
         }],
         windows: Vec::new(),
+        named_endpoints: Vec::new(),
     });
     Scenario {
         name: "zone-outage".to_string(),
@@ -155,6 +156,7 @@ fn plan(endpoints: u32) -> Plan {
         clients: vec![client()],
         faults: Vec::new(),
         windows: Vec::new(),
+        named_endpoints: Vec::new(),
     }
 }
 

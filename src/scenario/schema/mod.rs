@@ -3,6 +3,7 @@
 //! These types say what was written, with places, and nothing of what it means; `check` asks whether it makes sense and
 //! `compile` makes a plan of it.
 
+pub mod baseline;
 pub mod client;
 pub mod fault;
 pub mod mesh;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use super::decode::{Field, Named};
 use crate::time::Duration;
 
+use baseline::Baseline;
 use client::Client;
 use fault::Fault;
 use mesh::Mesh;
@@ -71,6 +73,8 @@ pub struct Document {
     pub variants: Option<Field<Named<Patch>>>,
     /// What `meshsim check` decides, such as `p99(least_request) < 250ms`, `time_to_recover < 20s` or `availability > 99% during crash`.
     pub expect: Option<Field<Vec<Field<String>>>>,
+    /// How `meshsim check --baseline` compares with earlier results.
+    pub baseline: Option<Field<Baseline>>,
 }
 
 /// Keys that a struct must have, so that all missing ones are reported at once. (Serde stops at the first; a test holds this against the

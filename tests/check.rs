@@ -494,6 +494,39 @@ fn a_baseline_of_something_else_is_refused() {
     assert!(text(&output.stderr).contains("replications.csv"), "{}", text(&output.stderr));
 }
 
+#[test]
+fn the_page_on_expectations_lists_all_metrics_and_is_right() {
+    use meshsim::scenario::expect::{Expectation, MetricOf, metric_names};
+
+    let page = include_str!("../docs/expectations.md");
+    let table: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    for name in metric_names() {
+        assert!(
+            table.iter().any(|line| line.contains(&format!("`{name}`"))),
+            "{name} is not in the table"
+        );
+    }
+    let block = page
+        .split("```yaml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("an example");
+    let lines = block.lines().filter_map(|line| line.trim().strip_prefix("- "));
+    let lines: Vec<&str> = lines.map(|line| line.split(" #").next().unwrap_or(line).trim()).collect();
+    assert!(lines.len() > 8);
+    for line in lines {
+        assert!(Expectation::parse(line).is_ok(), "{line}: {:?}", Expectation::parse(line));
+    }
+    let metrics = page
+        .split("  metrics: [")
+        .nth(1)
+        .and_then(|rest| rest.split(']').next())
+        .expect("an example");
+    for metric in metrics.split(", ") {
+        assert!(MetricOf::parse(metric).is_ok(), "{metric}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn watching_runs_again_and_says_what_changed() {

@@ -81,15 +81,15 @@ impl Replications {
                 let meaning = of.meaning(&known);
                 meaning.is_ok_and(|meaning| meaning.variant.is_none_or(|name| name == variant.name))
             };
-            let mut metrics = usual(&variant.names);
+            let usual = usual(&variant.names);
             let expected = scenario.expect.iter().flat_map(|line| line.metrics());
-            metrics.extend(expected.filter(|of| is_here(of)).cloned());
-            metrics.extend(scenario.baseline.metrics.iter().cloned());
-            for of in &metrics {
+            let asked = expected.filter(|of| is_here(of)).chain(&scenario.baseline.metrics);
+            // What is usual is there once; what is asked for may be among it, or be asked for twice.
+            for (of, is_usual) in usual.iter().map(|of| (of, true)).chain(asked.map(|of| (of, false))) {
                 let (Some(key), Ok(values)) = (lookup.key(of), lookup.each(of)) else {
                     continue;
                 };
-                if !rows.iter().rev().any(|row| row.is_of(&variant.name, &key)) {
+                if is_usual || !rows.iter().rev().any(|row| row.is_of(&variant.name, &key)) {
                     rows.push(Row::new(&variant.name, key, values));
                 }
             }

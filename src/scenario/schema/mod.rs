@@ -71,7 +71,8 @@ pub struct Document {
     /// What is compared: each is a patch on the scenario (maps are merged, other values replaced, `null` removes a key). One variant
     /// named `default` if absent.
     pub variants: Option<Field<Named<Patch>>>,
-    /// What `meshsim check` decides, such as `p99(least_request) < 250ms`, `time_to_recover < 20s` or `availability > 99% during crash`.
+    /// What `meshsim check` decides, such as `p99(least_request) < 250ms`, `time_to_recover < 20s`, `availability > 99% during crash` or
+    /// `p50(a) == p50(b) within 2%`; docs/expectations.md has all of it.
     pub expect: Option<Field<Vec<Field<String>>>>,
     /// How `meshsim check --baseline` compares with earlier results.
     pub baseline: Option<Field<Baseline>>,

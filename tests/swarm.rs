@@ -144,6 +144,7 @@ impl Builder {
             clients: vec![],
             faults: vec![],
             windows: vec![],
+            named_endpoints: vec![],
         };
         Builder { dice, plan }
     }

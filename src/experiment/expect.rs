@@ -10,8 +10,9 @@ pub mod values;
 
 use crate::experiment::{Outcome, Scenario};
 use crate::measure::confidence::{self, Estimate};
-use crate::scenario::expect::{Comparison, Expectation, Expr, Function, MetricOf, Operator, Place};
+use crate::scenario::expect::{Comparison, Expectation, Expr, Function, Operator, Place};
 
+pub use crate::scenario::expect::{Argument, Better, Metric, MetricOf};
 pub use decide::{Undecided, Verdict};
 use values::{Lookup, Missing};
 

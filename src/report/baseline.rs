@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use crate::experiment::expect::decide::more_replications;
 use crate::experiment::expect::values::{Key, Lookup, Missing};
+use crate::experiment::expect::{Better, Metric, MetricOf};
 use crate::experiment::{Outcome, Scenario};
 use crate::measure::confidence::{self, Estimate, Interval, LEVEL};
 use crate::report::replications::{Replications, metric_of};
 use crate::report::summary::{Summary, Value};
 use crate::report::{Results, json};
-use crate::scenario::expect::{Better, Metric, MetricOf};
 
 /// How much worse a time, rate or count may be where nobody says otherwise.
 const TOLERANCE: f64 = 0.02;

@@ -6,8 +6,8 @@
 use csv::{ReaderBuilder, Writer};
 
 use crate::experiment::expect::values::{Key, Lookup};
+use crate::experiment::expect::{Argument, Metric, MetricOf};
 use crate::experiment::{Outcome, Scenario};
-use crate::scenario::expect::{Argument, Metric, MetricOf};
 
 const HEADER: [&str; 7] = ["variant", "scope", "name", "window", "metric", "replication", "value"];
 

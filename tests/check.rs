@@ -150,8 +150,8 @@ fn the_document_says_what_was_decided_and_where_it_is_written() {
         (&"random".into(), &"least_request".into())
     );
     let place = |line: &Value| [&line["line"], &line["column"], &line["end_column"]].map(|number| number.as_u64());
-    assert_eq!(place(&lines[0]), [Some(22), Some(5), Some(39)]);
-    assert_eq!(place(&lines[3]), [Some(24), Some(5), Some(35)]);
+    assert_eq!(place(&lines[0]), [Some(23), Some(5), Some(37)]);
+    assert_eq!(place(&lines[3]), [Some(25), Some(5), Some(34)]);
     assert_eq!((&lines[0]["unit"], &lines[1]["unit"]), (&"seconds".into(), &"ratio".into()));
     let ends = lines[0]["left"]["ci95"].as_array().expect("an interval");
     assert!(ends[0].as_f64() < lines[0]["left"]["value"].as_f64() && lines[0]["left"]["value"].as_f64() < ends[1].as_f64());
@@ -247,8 +247,8 @@ fn junit_has_a_case_for_each_line_and_the_same_bytes_whatever_the_threads() {
         "<testsuite name=\"tiny\" tests=\"3\"",
         "failures=\"2\"",
         "<testcase name=\"p90(least_request) &lt; p90(random)\" classname=\"tiny\"/>",
-        "type=\"failed\">tiny.yaml:23:5: p90(random) &lt; 1ms (",
-        "type=\"undecided\">tiny.yaml:24:5: p99.99(random) &lt; 1s (",
+        "type=\"failed\">tiny.yaml:24:5: p90(random) &lt; 1ms (",
+        "type=\"undecided\">tiny.yaml:25:5: p99.99(random) &lt; 1s (",
     ] {
         assert!(xml.contains(part), "{part} is not in {xml}");
     }
@@ -268,7 +268,7 @@ fn actions_get_annotations_and_a_step_summary() {
     assert_eq!(output.status.code(), Some(1));
     let talk = text(&output.stderr);
     let annotation =
-        "::error file=tiny.yaml,title=tiny%3A expectation fails,line=22,col=5,endColumn=26::p90(random) < 0.1%25*1s (";
+        "::error file=tiny.yaml,title=tiny%3A expectation fails,line=23,col=5,endColumn=26::p90(random) < 0.1%25*1s (";
     assert!(talk.contains(annotation), "{talk}");
     let markdown = fs::read_to_string(&summary).expect("a summary");
     assert!(

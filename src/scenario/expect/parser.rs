@@ -173,17 +173,23 @@ impl<'a> Parser<'a> {
     }
 
     /// There is something behind the end.
-    fn beyond(&self) -> Problem {
+    fn beyond(&mut self) -> Problem {
+        let start = self.at;
+        // A window that is not the end: the rest of a fault's name, mostly.
+        if let Ok(Some(_)) = self.window() {
+            self.space();
+            if !self.rest().is_empty() {
+                let problem = self.here(format!("nothing is expected after the window, and here is `{}`", self.rest()));
+                return problem.help("the name of a fault that has spaces is written in quotes, as in `during 'crash zone b'`");
+            }
+        }
+        self.at = start;
         let rest = self.rest();
         let problem = self.here(format!("nothing is expected after the comparison, and here is `{rest}`"));
         let first = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-        if matches!(first, "and" | "or") || rest.starts_with("&&") || rest.starts_with("||") {
-            return problem.help("each comparison is a line of its own");
-        }
-        let before = self.text[..self.at].trim_end();
-        let is_window = window::WORDS[..3].iter().any(|word| before.contains(&format!(" {word} ")));
-        match is_window {
-            true => problem.help("the name of a fault that has spaces is written in quotes, as in `during 'crash zone b'`"),
+        let is_another = matches!(first, "and" | "or") || rest.starts_with("&&") || rest.starts_with("||");
+        match is_another {
+            true => problem.help("each comparison is a line of its own"),
             false => problem,
         }
     }

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         if cli::is_broken_pipe(&error) {
             return Exit::Success;
         }
-        eprintln!("error: {error:#}");
+        cli::tell(&error);
         Exit::Fault
     });
     ExitCode::from(exit as u8)

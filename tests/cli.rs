@@ -80,6 +80,7 @@ fn run_prints_the_table_on_stdout_and_writes_the_folder() {
     let expected = [
         "charts",
         "latency.csv",
+        "replications.csv",
         "report.html",
         "summary.csv",
         "summary.json",
@@ -148,7 +149,13 @@ fn options_change_what_is_run() {
     assert_eq!(document["variants"][0]["services"]["s"]["endpoints_total"], 5);
     assert_eq!(
         names(&folder.path().join("out")),
-        ["latency.csv", "summary.csv", "summary.json", "timeseries.csv"]
+        [
+            "latency.csv",
+            "replications.csv",
+            "summary.csv",
+            "summary.json",
+            "timeseries.csv"
+        ]
     );
 }
 

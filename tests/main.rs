@@ -1,5 +1,6 @@
 //! All integration tests, as one binary: they link once.
 
+mod check;
 mod cli;
 mod conformance;
 mod connections;

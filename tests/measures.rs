@@ -133,7 +133,7 @@ fn a_fault_that_never_ends_and_one_that_comes_late_say_so() {
         .map(|decision| decision.verdict)
         .collect();
     assert!(
-        matches!(&verdicts[0], Verdict::Undecided(reason) if reason.contains("could be timed")),
+        matches!(&verdicts[0], Verdict::Undecided(why) if why.reason.contains("could be timed")),
         "{verdicts:?}"
     );
     // It struck endpoints, and traffic never moved away from them.

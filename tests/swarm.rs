@@ -155,6 +155,7 @@ impl Builder {
             clients: vec![],
             faults: vec![],
             windows: vec![],
+            named_endpoints: vec![],
         };
         Builder { dice, plan }
     }

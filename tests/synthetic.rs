@@ -59,6 +59,7 @@ pub fn scenario(variants: &[Behaviour], endpoints: u32, replications: u32) -> Sc
         }],
         windows: Vec::new(),
     });
+    let variants: Vec<Variant> = variants.collect();
     Scenario {
         name: "zone-outage".to_string(),
         description: "One of three zones dies for a minute; which balancer hides it <best>?".to_string(),
@@ -67,8 +68,11 @@ pub fn scenario(variants: &[Behaviour], endpoints: u32, replications: u32) -> Sc
         digest: 0x0123_4567_89ab_cdef,
         source_text: "apiVersion: meshsim/v1\nname: zone-outage # <&>\n".to_string(),
         source_name: "scenarios/zone-outage.yaml".to_string(),
-        variants: variants.collect(),
+        files: Vec::new(),
+        all_variants: variants.iter().map(|variant| variant.name.clone()).collect(),
+        variants,
         expect: Vec::new(),
+        baseline: Default::default(),
         estimate: Default::default(),
     }
 }
@@ -155,6 +159,7 @@ fn plan(endpoints: u32) -> Plan {
         clients: vec![client()],
         faults: Vec::new(),
         windows: Vec::new(),
+        named_endpoints: Vec::new(),
     }
 }
 

@@ -16,11 +16,13 @@ mod run;
 mod scenarios;
 mod schema;
 mod validate;
+mod watch;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use meshsim::scenario::diagnostic::annotation;
 
 /// What the process says when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +129,74 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether GitHub Actions reads what we say.
+pub fn in_github_actions() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// Tells an error that ends the program: in GitHub Actions it is an annotation, too.
+pub fn tell(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+    if in_github_actions() {
+        eprint!("{}", annotation("error", "meshsim", None, &format!("{error:#}")));
+    }
+}
+
 /// Whether an error is that nobody reads our output any more.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+    use saphyr::{LoadableYamlNode, YamlOwned};
+
+    use super::Cli;
+
+    const WORKFLOWS: [&str; 2] = [
+        include_str!("../../docs/ci/github.yml"),
+        include_str!("../../docs/ci/gitlab.yml"),
+    ];
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// All texts of a document.
+    fn texts(node: &YamlOwned, found: &mut Vec<String>) {
+        if let Some(text) = node.as_str() {
+            found.push(text.to_string());
+        }
+        for item in node.as_sequence().into_iter().flatten() {
+            texts(item, found);
+        }
+        for (key, value) in node.as_mapping().into_iter().flatten() {
+            texts(key, found);
+            texts(value, found);
+        }
+    }
+
+    #[test]
+    fn workflows_for_ci_say_what_the_program_understands() {
+        for workflow in WORKFLOWS {
+            let documents = YamlOwned::load_from_str(workflow).expect("a workflow is YAML");
+            let mut found = Vec::new();
+            texts(&documents[0], &mut found);
+            // The comments have a command, too.
+            let comments = workflow.lines().filter_map(|line| line.strip_prefix("#   "));
+            let lines = found.iter().flat_map(|text| text.lines()).chain(comments);
+            let commands: Vec<&str> = lines
+                .filter(|line| line.starts_with("meshsim ") && !line.contains("://"))
+                .map(|line| line.split(" && ").next().expect("a split has a first part"))
+                .collect();
+            assert_eq!(commands.len(), 3, "{commands:?}");
+            for command in commands {
+                let parsed = Cli::try_parse_from(command.split_whitespace());
+                assert!(parsed.is_ok(), "{command}: {}", parsed.expect_err("it is wrong"));
+            }
+        }
+    }
 }

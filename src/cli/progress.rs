@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use meshsim::experiment::Progress;
+use meshsim::experiment::{Progress, Widest};
 
 /// Between two lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
@@ -28,6 +28,7 @@ struct State {
     simulated: f64,
     requests: u64,
     events: u64,
+    widest: Option<Widest>,
 }
 
 impl Drawer {
@@ -55,6 +56,7 @@ impl Drawer {
                 simulated: 0.0,
                 requests: 0,
                 events: 0,
+                widest: None,
             }),
         }
     }
@@ -75,11 +77,13 @@ impl Drawer {
                 simulated,
                 requests,
                 events,
+                widest,
             } => {
                 state.done += 1;
                 state.simulated += simulated.as_secs_f64();
                 state.requests += requests;
                 state.events += events;
+                state.widest = widest.or(state.widest);
                 self.show(&mut state);
             }
         }
@@ -89,7 +93,16 @@ impl Drawer {
         let seconds = self.begin.elapsed().as_secs_f64();
         let message = || {
             let rate = state.requests as f64 / seconds.max(1e-3);
-            format!("{} simulated · {} requests/s", simulated(state.simulated), rounded(rate))
+            let widest = state.widest.map(|widest| {
+                let percent = widest.relative * 100.0;
+                format!(" · {} ± {percent:.*} %", widest.figure, usize::from(percent < 10.0))
+            });
+            let simulated = simulated(state.simulated);
+            format!(
+                "{simulated} simulated · {} requests/s{}",
+                rounded(rate),
+                widest.unwrap_or_default()
+            )
         };
         if let Some(bar) = &state.bar {
             bar.set_message(message());

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use meshsim::report::{Results, csv, json, write};
+use meshsim::report::{Replications, Results, csv, json, write};
 
 use crate::cli::{Exit, interrupt, print};
 
@@ -44,7 +44,13 @@ fn read(folder: &Path) -> anyhow::Result<Results> {
     };
     let summary = json::read(&file("summary.json")?).map_err(|error| wrong(folder, &format!("summary.json: {error}")))?;
     let curves = csv::read(&file("timeseries.csv")?, &file("latency.csv")?).map_err(|error| wrong(folder, &error))?;
-    Ok(Results { summary, curves })
+    // Nothing is drawn from single replications.
+    let replications = Replications::default();
+    Ok(Results {
+        summary,
+        curves,
+        replications,
+    })
 }
 
 fn wrong(folder: &Path, error: &str) -> anyhow::Error {

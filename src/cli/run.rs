@@ -11,13 +11,14 @@ use meshsim::report::table::{self, Style};
 use meshsim::report::{Extent, Results, csv, json, write};
 
 use crate::cli::scenarios::ScenarioArgs;
+use crate::cli::watch::{self, Found, Round};
 use crate::cli::{Exit, colored, interrupt, print, progress};
 
 /// Arguments of `run`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
-    scenarios: ScenarioArgs,
+    pub scenarios: ScenarioArgs,
 
     /// Writes the results here [default: results/<scenario name>]; with several scenarios, into a folder each below it
     #[arg(long, short, value_name = "DIR")]
@@ -25,11 +26,15 @@ pub struct Args {
 
     /// What to print on stdout
     #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
-    format: Format,
+    pub format: Format,
 
     /// Writes data only: neither charts nor the HTML page
     #[arg(long)]
     no_report: bool,
+
+    /// Runs again whenever a scenario, or a file that it names, has changed, and says what is different; Ctrl-C ends it
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// What is printed on stdout.
@@ -57,59 +62,87 @@ impl Args {
 /// # Errors
 /// Gives what cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    run_then(args, |_, _| Ok(Exit::Success))
+    watch::perhaps(args, || {
+        let mut round = Round::new(args);
+        let Some(jobs) = jobs(args, &mut round)? else {
+            return Ok(round);
+        };
+        for (index, job) in jobs.iter().enumerate() {
+            let (_, results) = perform(args, job)?;
+            step_summary(&table::render(&results.summary, Style::Markdown))?;
+            show(args, &results, index)?;
+            round.found.push(Found {
+                summary: results.summary,
+                check: None,
+            });
+        }
+        round.exit = Exit::Success;
+        Ok(round)
+    })
 }
 
-/// Runs the scenarios one after another and hands each outcome to `then`, once its results are written and shown. Ends with the worst
-/// of what that says.
+/// A scenario, and where its results go.
+pub struct Job {
+    /// What is run.
+    pub scenario: Scenario,
+    /// The results folder.
+    pub folder: PathBuf,
+}
+
+/// What is to be run; `None` if that is not possible, which has been told then. Notes in `round` which files it depends on.
+///
+/// # Errors
+/// Gives what stands where results would go.
+pub fn jobs(args: &Args, round: &mut Round) -> anyhow::Result<Option<Vec<Job>>> {
+    let Some(scenarios) = args.scenarios.load()? else {
+        return Ok(None);
+    };
+    round
+        .files
+        .extend(scenarios.iter().flat_map(|scenario| scenario.files.clone()));
+    let several = scenarios.len();
+    let with_folder = scenarios.into_iter().map(|scenario| Job {
+        folder: folder(args, &scenario, several),
+        scenario,
+    });
+    let jobs: Vec<Job> = with_folder.collect();
+    let is_twice = |(index, job): &(usize, &Job)| jobs[..*index].iter().any(|other| other.folder == job.folder);
+    if let Some((_, twice)) = jobs.iter().enumerate().find(is_twice) {
+        eprintln!(
+            "error: two scenarios have the name `{}`\n  help: run them one by one, each with `-o`",
+            twice.scenario.name
+        );
+        return Ok(None);
+    }
+    // Whoever simulates for an hour wants to know beforehand.
+    jobs.iter().try_for_each(|job| can_be_made(&job.folder))?;
+    Ok(Some(jobs))
+}
+
+/// Runs one scenario and writes its results.
 ///
 /// # Errors
 /// Gives what cannot be written.
-pub fn run_then(args: &Args, mut then: impl FnMut(&Scenario, &Outcome) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
-    let Some(scenarios) = args.scenarios.load()? else {
-        return Ok(Exit::Usage);
-    };
-    let folders: Vec<PathBuf> = scenarios
-        .iter()
-        .map(|scenario| folder(args, scenario, scenarios.len()))
-        .collect();
-    if let Some(twice) = folders
-        .iter()
-        .enumerate()
-        .find(|(index, folder)| folders[..*index].contains(folder))
+pub fn perform(args: &Args, job: &Job) -> anyhow::Result<(Outcome, Results)> {
+    let (outcome, results) = experiment(args, &job.scenario);
+    let files = results.files(if args.no_report { Extent::Data } else { Extent::All });
     {
-        eprintln!(
-            "error: two scenarios have the name `{0}`\n  help: run them one by one, each with `-o`",
-            scenarios[twice.0].name
-        );
-        return Ok(Exit::Usage);
+        let _writing = interrupt::uninterrupted();
+        write::write_folder(&job.folder, &files)?;
     }
-    // Whoever simulates for an hour wants to know beforehand.
-    folders.iter().try_for_each(|folder| can_be_made(folder))?;
-    let mut worst = Exit::Success;
-    for (index, (scenario, folder)) in scenarios.iter().zip(&folders).enumerate() {
-        let (outcome, results) = experiment(args, scenario);
-        let files = results.files(if args.no_report { Extent::Data } else { Extent::All });
-        {
-            let _writing = interrupt::uninterrupted();
-            write::write_folder(folder, &files)?;
-        }
-        if !args.scenarios.quiet {
-            eprintln!("results in {}", folder.display());
-        }
-        step_summary(&results)?;
-        let between = index > 0 && matches!(args.format, Format::Table | Format::Markdown);
-        print(&format!(
-            "{}{}",
-            if between { "\n" } else { "" },
-            rendered(&results, args.format)
-        ))?;
-        let exit = then(scenario, &outcome)?;
-        if exit != Exit::Success {
-            worst = exit;
-        }
+    if !args.scenarios.quiet {
+        eprintln!("results in {}", job.folder.display());
     }
-    Ok(worst)
+    Ok((outcome, results))
+}
+
+/// Prints the results of the scenario with this number.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub fn show(args: &Args, results: &Results, index: usize) -> anyhow::Result<()> {
+    let between = if index > 0 && args.is_for_people() { "\n" } else { "" };
+    print(&format!("{between}{}", rendered(results, args.format)))
 }
 
 /// Fails where the folder, or what it would be made in, is a file.
@@ -159,15 +192,15 @@ fn rendered(results: &Results, format: Format) -> String {
     }
 }
 
-/// In GitHub Actions, adds the table to the step's summary.
-fn step_summary(results: &Results) -> anyhow::Result<()> {
+/// In GitHub Actions, adds Markdown to the step's summary.
+///
+/// # Errors
+/// If that file cannot be written.
+pub fn step_summary(markdown: &str) -> anyhow::Result<()> {
     let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
         return Ok(());
     };
-    let mut file = OpenOptions::new().create(true).append(true).open(&path);
-    let markdown = table::render(&results.summary, Style::Markdown);
-    let written = file.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()));
-    written
-        .and_then(|file| writeln!(file, "{markdown}"))
+    let file = OpenOptions::new().create(true).append(true).open(&path);
+    file.and_then(|mut file| writeln!(file, "{markdown}"))
         .with_context(|| format!("cannot write the step summary `{}`", Path::new(&path).display()))
 }

@@ -12,7 +12,7 @@ use crate::cli::validate;
 pub struct ScenarioArgs {
     /// Scenario files; `-` is standard input
     #[arg(required = true, value_name = "SCENARIO")]
-    files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
 
     #[command(flatten)]
     overrides: OverrideArgs,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::overrides::OverrideArgs;
-use super::{Exit, colored, print};
+use super::{Exit, colored, in_github_actions, print};
 use meshsim::scenario::{Diagnostics, Overrides, Scenario, Source, load};
 
 /// The arguments.
@@ -77,7 +77,7 @@ pub fn report(diagnostics: &Diagnostics) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     let color = colored(&stderr);
     stderr.write_all(diagnostics.render(color).as_bytes())?;
-    if std::env::var_os("GITHUB_ACTIONS").is_some() {
+    if in_github_actions() {
         stderr.write_all(diagnostics.render_github().as_bytes())?;
     }
     Ok(())

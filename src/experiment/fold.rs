@@ -3,6 +3,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::experiment::endpoints::NamedEndpoint;
 use crate::experiment::incidents::IncidentFold;
 use crate::measure::confidence::RatioSums;
 use crate::measure::{Histogram, Series, SeriesHistogram};
@@ -23,7 +24,7 @@ const EXCEEDANCES_MIN: f64 = 100.0;
 const EXCEEDANCES_PER_REPLICATION_MIN: f64 = 5.0;
 
 /// All replications of one variant.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct VariantResult {
     /// What was left out at the beginning of each replication.
     pub warmup: Duration,
@@ -45,6 +46,8 @@ pub struct VariantResult {
     pub services: Vec<ServiceFold>,
     /// By endpoint.
     pub endpoints: Vec<EndpointFold>,
+    /// Those endpoints that the plan names, by replication.
+    pub named_endpoints: Vec<NamedEndpoint>,
     /// By window of the plan.
     pub windows: Vec<WindowFold>,
     /// By fault of the plan.
@@ -244,6 +247,11 @@ impl VariantResult {
             edges: vec![EdgeFold::default(); plan.edges.len()],
             services: plan.services.iter().map(ServiceFold::new).collect(),
             endpoints: vec![EndpointFold::default(); plan.endpoints.len()],
+            named_endpoints: plan
+                .named_endpoints
+                .iter()
+                .map(|&endpoint| NamedEndpoint::new(endpoint))
+                .collect(),
             windows: plan.windows.iter().map(|_| WindowFold::new(plan)).collect(),
             incidents: vec![IncidentFold::default(); plan.faults.len()],
         }
@@ -266,6 +274,9 @@ impl VariantResult {
         fold_each(&mut self.endpoints, &result.endpoints, |fold, result| {
             fold.add(result, window)
         });
+        for named in &mut self.named_endpoints {
+            named.add(&result.endpoints[named.endpoint as usize], window);
+        }
         fold_each(&mut self.windows, &result.windows, WindowFold::add);
         for (fault, fold) in (0..).zip(&mut self.incidents) {
             fold.add(result.incidents.iter().filter(|incident| incident.fault == fault));

@@ -1,6 +1,7 @@
 //! Many runs: variants times replications, folded in the order of the cells, whatever the threads do.
 
 pub mod compare;
+pub mod endpoints;
 pub mod expect;
 pub mod fold;
 pub mod incidents;
@@ -16,7 +17,7 @@ use crate::time::Duration;
 pub use crate::model::result::{ANSWERERS, Failures};
 pub use crate::scenario::{FaultLabel, Names, Scenario, Variant};
 pub use fold::VariantResult;
-pub use progress::Progress;
+pub use progress::{Progress, Widest};
 pub use run::{Cell, Purpose};
 
 /// What is to be run.
@@ -112,7 +113,7 @@ impl<'a> Experiment<'a> {
         schedule::in_order(&cells, threads, run, |cell, result| {
             let sums = &mut in_system[cell.variant];
             sums.iter_mut().zip(&result.in_system).for_each(|(sum, part)| *sum += part);
-            observe(Progress::of_cell(&result));
+            observe(Progress::of_cell(&result, None));
         });
         let mut cut = Duration::ZERO;
         for (variant, plan) in self.variants.iter().enumerate() {
@@ -158,7 +159,7 @@ impl<'a> Experiment<'a> {
         };
         schedule::in_order(&self.cells(|_| true), threads, run, |cell, result| {
             folds[cell.variant].add(&result);
-            observe(Progress::of_cell(&result));
+            observe(Progress::of_cell(&result, Widest::of(&folds)));
         });
         folds
     }

@@ -60,6 +60,8 @@ pub struct Plan {
     pub faults: Vec<FaultPlan>,
     /// Spans of time that are measured by themselves.
     pub windows: Vec<WindowPlan>,
+    /// Endpoints that somebody wants to know of, replication by replication.
+    pub named_endpoints: Vec<u32>,
 }
 
 impl Plan {

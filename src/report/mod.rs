@@ -2,14 +2,18 @@
 //! here that they lack. An exporter returns bytes; `write.rs` alone touches files.
 
 pub mod answer;
+pub mod baseline;
 pub mod chart;
+pub mod check;
 pub mod csv;
 pub mod curves;
 mod failures;
 mod format;
 pub mod html;
 pub mod json;
+pub mod moves;
 mod named;
+pub mod replications;
 mod summarize;
 pub mod summary;
 pub mod table;
@@ -17,6 +21,7 @@ pub mod write;
 
 pub use curves::Curves;
 pub use named::Named;
+pub use replications::Replications;
 pub use summary::Summary;
 pub use write::NamedBytes;
 
@@ -27,6 +32,8 @@ pub struct Results {
     pub summary: Summary,
     /// What is drawn as curves.
     pub curves: Curves,
+    /// Figures of single replications.
+    pub replications: Replications,
 }
 
 impl Results {
@@ -35,6 +42,7 @@ impl Results {
         Results {
             summary: summarize::summarize(scenario, outcome),
             curves: Curves::new(scenario, outcome),
+            replications: Replications::new(scenario, outcome),
         }
     }
 
@@ -48,6 +56,7 @@ impl Results {
             ("summary.csv".to_string(), csv::summary(&self.summary)),
             ("timeseries.csv".to_string(), csv::timeseries(&self.curves)),
             ("latency.csv".to_string(), csv::latency(&self.curves)),
+            ("replications.csv".to_string(), self.replications.csv()),
             ("summary.json".to_string(), json::summary(&self.summary)),
         ]);
         files

@@ -22,6 +22,27 @@ pub fn write_folder(folder: &Path, files: &[NamedBytes]) -> io::Result<()> {
     }
 }
 
+/// Writes one file, and the folder that it is to lie in.
+///
+/// # Errors
+/// Gives what the system says, with the path it says it of. The file is what it was then.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = beside(path)?;
+    let write = || {
+        if let Some(parent) = parent(path) {
+            fs::create_dir_all(parent)?;
+        }
+        File::create(&beside)?.write_all(bytes)?;
+        fs::rename(&beside, path)
+    };
+    let written = write().map_err(|error| told(&error, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
 /// Makes `folder` with these files.
 fn make_folder(folder: &Path, files: &[NamedBytes]) -> io::Result<()> {
     let beside = beside(folder)?;

@@ -32,10 +32,19 @@ impl Files {
         if let Some(text) = self.texts.get(name) {
             return text.clone();
         }
-        let path = self.directory.as_deref().unwrap_or(Path::new("")).join(name);
+        let path = self.path(name);
         let text = read(&path).map_err(|problem| format!("cannot read `{}`: {problem}", path.display()));
         self.texts.insert(name.to_string(), text.clone());
         text
+    }
+
+    /// The paths of all files read, those that could not be read included.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.texts.keys().map(|name| self.path(name)).collect()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.as_deref().unwrap_or(Path::new("")).join(name)
     }
 
     /// Absorbs the names and texts of all files read.

@@ -9,17 +9,16 @@ use super::compile::{self, Compiled, Shared};
 use super::decode::{self, Field, Keys};
 use super::diagnostic::Diagnostics;
 use super::estimate;
-use super::expect::{self, Expectation, Meaning, Metric, MetricOf, Window};
+use super::expect::{self, Expectation, MetricOf, ScopeKind};
 use super::files::Files;
 use super::names::Index;
 use super::parse;
 use super::patch::{self, Set};
 use super::profile;
-use super::schema::{Document, FUTURE_KEYS, REQUIRED_KEYS};
+use super::schema::{self, Document, FUTURE_KEYS, REQUIRED_KEYS};
 use super::source::{Source, Span};
 use super::tree::{self, Entry, Node, Resolved, Scalar, Value};
-use super::{Estimate, FaultLabel, Overrides, Scenario, Variant, check};
-use crate::model::Plan;
+use super::{Baseline, Estimate, Overrides, Scenario, Variant, check};
 
 const KEYS: Keys<'static> = Keys {
     future: FUTURE_KEYS,
@@ -35,7 +34,7 @@ const VALUES_MAX: usize = 10 * tree::NODES_MAX;
 /// What a variant may change: the rest is what makes variants comparable.
 const VARIANT_KEYS: [&str; 7] = ["duration", "warmup", "drain", "topology", "clients", "mesh", "faults"];
 /// What only the whole scenario has.
-const COMMON_KEYS: [&str; 8] = [
+const COMMON_KEYS: [&str; 9] = [
     "apiVersion",
     "name",
     "description",
@@ -43,6 +42,7 @@ const COMMON_KEYS: [&str; 8] = [
     "replications",
     "variants",
     "expect",
+    "baseline",
     "sweep",
 ];
 
@@ -70,6 +70,7 @@ fn run_passes(source: &Source, overrides: &Overrides, diagnostics: &mut Diagnost
     let patches = select(patches, overrides, diagnostics);
     let mut loader = Loader {
         overrides,
+        all_variants: &all_variants,
         diagnostics,
         shared: Shared::new(Files::new(source.directory())),
         digest: Xxh3::new(),
@@ -90,7 +91,7 @@ fn run_passes(source: &Source, overrides: &Overrides, diagnostics: &mut Diagnost
     loader
         .diagnostics
         .finish(if overrides.variants.is_empty() { count } else { patches.len() });
-    loader.finish(source, &all_variants)
+    loader.finish(source)
 }
 
 /// Reads `--set` and its kin. An override that is wrong is reported and left out.
@@ -223,10 +224,13 @@ struct Common {
     seed: u64,
     replications: u32,
     expect: Vec<(String, Span)>,
+    baseline: schema::baseline::Baseline,
 }
 
 struct Loader<'a> {
     overrides: &'a Overrides,
+    /// The names of all variants of the file.
+    all_variants: &'a [String],
     diagnostics: &'a mut Diagnostics,
     shared: Shared,
     digest: Xxh3,
@@ -254,16 +258,17 @@ impl Loader<'_> {
         if self.diagnostics.has_errors() || !self.is_affordable(document, &index) {
             return;
         }
-        let Compiled { mut plan, names, faults } = compile::compile(document, &index, &mut self.shared, self.diagnostics);
+        let Compiled { plan, names, faults } = compile::compile(document, &index, &mut self.shared, self.diagnostics);
         self.common.get_or_insert_with(|| common(document));
-        let windows = windows(document, &faults, &mut plan);
-        self.variants.push(Variant {
+        let mut variant = Variant {
             name: patch.name.clone(),
             plan: Arc::new(plan),
             names,
             faults,
-            windows,
-        });
+            windows: Vec::new(),
+        };
+        looked_at(document, self.all_variants, &mut variant);
+        self.variants.push(variant);
     }
 
     /// Estimates the variant, and refuses what is too large.
@@ -278,55 +283,55 @@ impl Loader<'_> {
     }
 
     /// Reads `expect`. Of a variant that is left out this time nothing can be said but that it exists.
-    fn expectations(&mut self, lines: &[(String, Span)], all_variants: &[String]) -> Vec<Expectation> {
+    fn expectations(&mut self, lines: &[(String, Span)]) -> Vec<Expectation> {
+        let known: Vec<&str> = self.all_variants.iter().map(String::as_str).collect();
         let mut expectations = Vec::new();
         for (text, span) in lines {
-            match Expectation::parse(text) {
-                Ok(expectation) => {
-                    for metric in expectation.metrics() {
-                        self.check_metric(metric, *span, all_variants);
+            match Expectation::parse_with_remarks(text) {
+                Ok((expectation, remarks)) => {
+                    for problem in expect::check(&expectation, &self.variants, &known) {
+                        self.diagnostics.wrong_expectation(*span, text, problem);
                     }
-                    expectations.push(expectation);
+                    for remark in remarks {
+                        self.diagnostics.odd_expectation(*span, text, remark);
+                    }
+                    let place = self.diagnostics.place(*span);
+                    expectations.push(Expectation { place, ..expectation });
                 }
-                Err(problem) => self.diagnostics.wrong_expectation(*span, &problem),
+                Err(problem) => self.diagnostics.wrong_expectation(*span, text, problem),
             }
         }
         expectations
     }
 
-    fn check_metric(&mut self, of: &MetricOf, span: Span, all_variants: &[String]) {
-        let known: Vec<&str> = all_variants.iter().map(String::as_str).collect();
-        let name = of.metric.name();
-        if let Some(first) = of.arguments.first()
-            && known.len() > 1
-            && !known.contains(&first.as_str())
-            && !of.is_cause(first)
-        {
-            return self.diagnostics.unknown_variant(span, first, &known);
-        }
-        let meaning = match of.meaning(&known) {
-            Ok(meaning) => meaning,
-            Err(problem) => return self.diagnostics.wrong_expectation(span, &problem),
+    /// Reads `baseline`.
+    fn baseline(&mut self, written: &schema::baseline::Baseline) -> Baseline {
+        let known: Vec<&str> = self.all_variants.iter().map(String::as_str).collect();
+        let mut baseline = Baseline {
+            tolerance: written.tolerance.as_ref().map(|field| field.checked().value()),
+            ..Baseline::default()
         };
-        let variant = match &meaning.variant {
-            Some(variant) => variant,
-            None if known.len() == 1 => known[0],
-            None => {
-                let problem = format!("there are several variants, so `{name}` must name one");
-                return self.diagnostics.wrong_expectation(span, &problem);
+        for (name, share) in written.tolerances.iter().flat_map(|field| field.checked().iter()) {
+            match expect::metric_named(&name.text) {
+                Ok(metric) => baseline.tolerances.push((metric, share.checked().value())),
+                Err(problem) => self.diagnostics.wrong_metric(name.span, &name.text, problem),
             }
-        };
-        let Some(variant) = self.variants.iter().find(|other| other.name == *variant) else {
-            return;
-        };
-        if let Err(problem) = check_meaning(of.metric, &meaning, variant) {
-            self.diagnostics.wrong_expectation(span, &problem);
         }
+        for field in written.metrics.iter().flat_map(|field| field.checked()) {
+            let text = field.checked();
+            let read = expect::baseline_metric(text, &self.variants, &known);
+            match read {
+                Ok(metric) => baseline.metrics.push(metric),
+                Err(problem) => self.diagnostics.wrong_metric(field.span, text, problem),
+            }
+        }
+        baseline
     }
 
-    fn finish(mut self, source: &Source, all_variants: &[String]) -> Option<Scenario> {
+    fn finish(mut self, source: &Source) -> Option<Scenario> {
         let common = self.common.take()?;
-        let expect = self.expectations(&common.expect, all_variants);
+        let expect = self.expectations(&common.expect);
+        let baseline = self.baseline(&common.baseline);
         self.shared.files.digest(&mut self.digest);
         Some(Scenario {
             name: common.name.unwrap_or_else(|| name_of_file(source.name())),
@@ -336,51 +341,46 @@ impl Loader<'_> {
             digest: self.digest.digest(),
             source_text: source.text().to_string(),
             source_name: source.name().to_string(),
+            files: self.shared.files.paths(),
             variants: self.variants,
+            all_variants: self.all_variants.to_vec(),
             expect,
+            baseline,
             estimate: self.estimate,
         })
     }
 }
 
-/// Whether a variant has what an expectation is about.
-fn check_meaning(metric: Metric, meaning: &Meaning, variant: &Variant) -> Result<(), String> {
-    if metric.is_of_faults() {
-        return match &meaning.window {
-            None if variant.faults.is_empty() => Err(format!("`{}` is measured of faults, and there are none", metric.name())),
-            None => Ok(()),
-            Some(window) => window.faults(&variant.faults).map(|_| ()),
-        };
-    }
-    let (kind, _) = expect::find(&variant.names, meaning.scope.as_ref())?;
-    if !metric.is_of(kind) {
-        return Err(format!("{kind} has no `{}`", metric.name()));
-    }
-    match &meaning.window {
-        None => Ok(()),
-        Some(_) if !metric.has_windows() => Err(format!("`{}` is known of the whole run only", metric.name())),
-        Some(window) => window.plan(&variant.faults, variant.plan.duration).map(|_| ()),
-    }
-}
-
-/// Puts the windows that expectations look at into the plan. Those that are wrong are reported when the expectations are checked.
-fn windows(document: &Document, faults: &[FaultLabel], plan: &mut Plan) -> Vec<Window> {
-    let mut windows: Vec<Window> = Vec::new();
-    for field in document.expect.iter().flat_map(|field| field.checked()) {
-        let Ok(expectation) = Expectation::parse(field.checked()) else {
-            continue;
-        };
-        for metric in expectation.metrics().filter(|metric| !metric.metric.is_of_faults()) {
-            if let Some(window) = &metric.window
-                && !windows.contains(window)
-                && let Ok(planned) = window.plan(faults, plan.duration)
-            {
-                windows.push(window.clone());
-                plan.windows.push(planned);
-            }
+/// Puts the windows and the endpoints that expectations look at into the plan, and gives the windows. What is wrong is reported when the
+/// expectations are checked.
+fn looked_at(document: &Document, all_variants: &[String], variant: &mut Variant) {
+    let known: Vec<&str> = all_variants.iter().map(String::as_str).collect();
+    let lines = document.expect.iter().flat_map(|field| field.checked());
+    let lines = lines.filter_map(|field| Expectation::parse(field.checked()).ok());
+    let baseline = document.baseline.as_ref().and_then(|field| field.checked().metrics.as_ref());
+    let compared = baseline.iter().flat_map(|field| field.checked());
+    let compared = compared.filter_map(|field| MetricOf::parse(field.checked()).ok());
+    let metrics: Vec<MetricOf> = lines
+        .flat_map(|line| line.metrics().cloned().collect::<Vec<_>>())
+        .chain(compared)
+        .collect();
+    let plan = Arc::make_mut(&mut variant.plan);
+    for of in metrics.iter().filter(|of| !of.metric.is_of_faults()) {
+        if let Some(window) = &of.window
+            && !variant.windows.contains(window)
+            && let Ok(planned) = window.plan(&variant.faults, plan.duration)
+        {
+            variant.windows.push(window.clone());
+            plan.windows.push(planned);
+        }
+        if let Ok(meaning) = of.meaning(&known)
+            && meaning.variant.is_none_or(|name| name == variant.name)
+            && let Ok((ScopeKind::Endpoint, at)) = expect::find(&variant.names, plan, meaning.scope.as_ref())
+            && !plan.named_endpoints.contains(&(at as u32))
+        {
+            plan.named_endpoints.push(at as u32);
         }
     }
-    windows
 }
 
 fn common(document: &Document) -> Common {
@@ -392,6 +392,11 @@ fn common(document: &Document) -> Common {
         seed: document.seed.as_ref().map_or(SEED, |field| *field.checked()),
         replications: document.replications.as_ref().map_or(REPLICATIONS, |field| *field.checked()),
         expect: expect.map(|field| (field.checked().clone(), field.span)).collect(),
+        baseline: document
+            .baseline
+            .as_ref()
+            .map(|field| field.checked().clone())
+            .unwrap_or_default(),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod schema;
 mod source;
 mod tree;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -62,12 +63,29 @@ pub struct Scenario {
     pub source_text: String,
     /// The file's path as the user wrote it.
     pub source_name: String,
+    /// The files that it names, such as recorded traffic.
+    pub files: Vec<PathBuf>,
     /// What is compared, in the order of the file; at least one.
     pub variants: Vec<Variant>,
+    /// The names of all variants of the file, those left out this time included.
+    pub all_variants: Vec<String>,
     /// What `check` decides.
     pub expect: Vec<Expectation>,
+    /// How it compares with earlier results.
+    pub baseline: Baseline,
     /// How much there is to do.
     pub estimate: Estimate,
+}
+
+/// What is compared with earlier results, and how much worse it may be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Baseline {
+    /// The tolerance of what is no share.
+    pub tolerance: Option<f64>,
+    /// Those of single metrics.
+    pub tolerances: Vec<(expect::Metric, f64)>,
+    /// What is compared, of each variant; empty: the usual figures of all clients.
+    pub metrics: Vec<expect::MetricOf>,
 }
 
 /// One variant, ready to run.

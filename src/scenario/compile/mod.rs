@@ -119,6 +119,7 @@ fn empty_plan(document: &Document, duration: Duration) -> Plan {
         clients: Vec::new(),
         faults: Vec::new(),
         windows: Vec::new(),
+        named_endpoints: Vec::new(),
     }
 }
 

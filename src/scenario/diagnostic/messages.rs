@@ -417,16 +417,6 @@ impl Diagnostics {
     }
 }
 
-impl Diagnostics {
-    pub(crate) fn wrong_expectation(&mut self, span: Span, problem: &str) {
-        self.push(
-            Diagnostic::error("MS0066", format!("this is no expectation: {problem}"))
-                .at(span, "")
-                .help("for example `p99(least_request) < 0.9 * p99(round_robin)` or `availability(base) > 99.9%`"),
-        );
-    }
-}
-
 /// What the refusal of a large scenario says about it.
 pub(crate) struct Size {
     /// What is too much: `1000000 endpoints`.

@@ -3,6 +3,7 @@
 //! Passes push into one [`Diagnostics`] and go on, so that all problems are reported at once. The wording is in
 //! `messages.rs`, one constructor per error; the shapes on paper are in `render.rs`.
 
+mod expectations;
 mod faults;
 mod messages;
 mod nearest;
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::source::{Source, Sources, Span};
+
+pub use render::annotation;
 
 pub(crate) use messages::{Size, quote};
 pub(crate) use nearest::nearest;

@@ -3,6 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::{Diagnostic, Diagnostics, Label, Severity};
+use crate::scenario::expect::Place;
 use crate::scenario::source::{Source, SourceKind};
 
 /// Problems that are written out; the rest are counted in one line.
@@ -160,25 +161,47 @@ impl Diagnostics {
 
     /// One workflow command per problem, which GitHub Actions shows beside the line.
     pub fn render_github(&self) -> String {
-        let mut out = String::new();
-        for item in &self.items {
-            let mut properties = vec![format!("title={}", escape_property(item.code))];
-            if let Some(label) = item.labels.first() {
-                let source = self.source(label.span);
-                if source.kind() == SourceKind::File {
+        let of = |item: &Diagnostic| {
+            let label = item.labels.first();
+            let place = label.map(|label| (self.source(label.span), label));
+            let place = place
+                .filter(|(source, _)| source.kind() == SourceKind::File)
+                .map(|(source, label)| {
                     let (from, to) = place_on_one_line(source, label);
-                    let ((line, column), (_, end)) = (source.position(from), source.position(to));
-                    properties.insert(0, format!("file={}", escape_property(source.name())));
-                    properties.push(format!("line={line},col={column},endColumn={end}"));
-                }
-            }
-            let message = [&item.message].into_iter().chain(&item.notes).chain(&item.helps);
-            let message: Vec<String> = message.map(|line| escape_data(line)).collect();
-            let word = severity_word(item.severity);
-            out.push_str(&format!("::{word} {}::{}\n", properties.join(","), message.join("%0A")));
-        }
-        out
+                    let ((line, column), (_, end_column)) = (source.position(from), source.position(to));
+                    let place = Place {
+                        line,
+                        column,
+                        end_column,
+                    };
+                    (source.name(), Some(place))
+                });
+            let message: Vec<&str> = [&item.message]
+                .into_iter()
+                .chain(&item.notes)
+                .chain(&item.helps)
+                .map(String::as_str)
+                .collect();
+            annotation(severity_word(item.severity), item.code, place, &message.join("\n"))
+        };
+        self.items.iter().map(of).collect()
     }
+}
+
+/// A workflow command of GitHub Actions: `level` is `error`, `warning` or `notice`; the place is a file, perhaps with a part of a line.
+pub fn annotation(level: &str, title: &str, place: Option<(&str, Option<Place>)>, message: &str) -> String {
+    let mut properties = Vec::new();
+    if let Some((file, _)) = place {
+        properties.push(format!("file={}", escape_property(file)));
+    }
+    properties.push(format!("title={}", escape_property(title)));
+    if let Some((_, Some(place))) = place {
+        properties.push(format!(
+            "line={},col={},endColumn={}",
+            place.line, place.column, place.end_column
+        ));
+    }
+    format!("::{level} {}::{}\n", properties.join(","), escape_data(message))
 }
 
 /// A label as a range of bytes that does not leave its first line and is not empty, unless the text is.

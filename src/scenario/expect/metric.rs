@@ -11,6 +11,8 @@ pub enum ScopeKind {
     Service,
     /// An edge: the calls from one owner to an operation.
     Edge,
+    /// An endpoint: the attempts that arrive at it.
+    Endpoint,
 }
 
 /// What is measured in every replication.
@@ -24,6 +26,12 @@ pub enum Metric {
     Quantile(usize),
     /// How many requests, calls or attempts.
     Requests,
+    /// The same by the second.
+    Rate,
+    /// Successful requests, calls or attempts by the second.
+    Goodput,
+    /// The share of requests, calls or attempts that failed; of one cause where one is named.
+    ErrorRate,
     /// Failed requests, calls or attempts; of one cause where one is named.
     Failures,
     /// Requests or calls that a circuit breaker refused.
@@ -70,13 +78,27 @@ pub enum Metric {
     RequestsLost,
 }
 
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Less of it.
+    Lower,
+    /// More of it.
+    Higher,
+    /// Neither: that it stays what it was.
+    Same,
+}
+
 /// The quantiles there are.
 pub const QUANTILE_NAMES: [&str; 7] = ["p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99"];
 
-const NAMES: [(&str, Metric); 25] = [
+const NAMES: [(&str, Metric); 28] = [
     ("availability", Metric::Availability),
     ("mean", Metric::Mean),
     ("requests", Metric::Requests),
+    ("rate", Metric::Rate),
+    ("goodput", Metric::Goodput),
+    ("error_rate", Metric::ErrorRate),
     ("failures", Metric::Failures),
     ("overflow", Metric::Overflow),
     ("error_budget_burn", Metric::ErrorBudgetBurn),
@@ -124,6 +146,12 @@ pub fn is_cause(word: &str) -> bool {
     is_status || CAUSES.contains(&word)
 }
 
+/// Whether a word is `p` and a number.
+pub(super) fn is_quantile(word: &str) -> bool {
+    let digits = word.strip_prefix(['p', 'P']).unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
 /// The names of all metrics.
 pub fn metric_names() -> impl Iterator<Item = &'static str> {
     QUANTILE_NAMES.into_iter().chain(NAMES.iter().map(|(name, _)| *name))
@@ -153,13 +181,11 @@ impl Metric {
     /// Whether things of a kind have it.
     pub fn is_of(self, kind: ScopeKind) -> bool {
         match self {
-            Metric::Availability
-            | Metric::Mean
-            | Metric::Quantile(_)
-            | Metric::Requests
-            | Metric::Failures
-            | Metric::AttemptsPerRequest => true,
-            Metric::Overflow => kind != ScopeKind::Service,
+            Metric::Availability | Metric::Requests | Metric::Rate | Metric::Goodput | Metric::ErrorRate | Metric::Failures => {
+                true
+            }
+            Metric::Mean | Metric::Quantile(_) | Metric::AttemptsPerRequest => kind != ScopeKind::Endpoint,
+            Metric::Overflow => matches!(kind, ScopeKind::Client | ScopeKind::Edge),
             Metric::ErrorBudgetBurn => kind == ScopeKind::Client,
             Metric::Amplification
             | Metric::WastedWork
@@ -168,12 +194,11 @@ impl Metric {
             | Metric::PanicShare
             | Metric::DiscoveryDelay
             | Metric::StaleRequests
-            | Metric::Utilization
             | Metric::InFlight
-            | Metric::QueueWait
             | Metric::Waited
             | Metric::LoadMax
             | Metric::Connections => kind == ScopeKind::Service,
+            Metric::Utilization | Metric::QueueWait => matches!(kind, ScopeKind::Service | ScopeKind::Endpoint),
             Metric::TimeToDetect | Metric::TimeToEject | Metric::TimeToShift | Metric::TimeToRecover | Metric::RequestsLost => {
                 false
             }
@@ -195,7 +220,46 @@ impl Metric {
 
     /// Whether it may be asked of one cause of failures.
     pub fn takes_cause(self) -> bool {
-        self == Metric::Failures
+        matches!(self, Metric::Failures | Metric::ErrorRate)
+    }
+
+    /// The power of a second in which it is: 1 for times, -1 for rates, 0 for shares and counts.
+    pub fn unit(self) -> i32 {
+        match self {
+            Metric::Mean
+            | Metric::Quantile(_)
+            | Metric::DiscoveryDelay
+            | Metric::QueueWait
+            | Metric::TimeToDetect
+            | Metric::TimeToEject
+            | Metric::TimeToShift
+            | Metric::TimeToRecover => 1,
+            Metric::Rate | Metric::Goodput => -1,
+            _ => 0,
+        }
+    }
+
+    /// Which way is better.
+    pub fn better(self) -> Better {
+        match self {
+            Metric::Availability | Metric::Goodput => Better::Higher,
+            Metric::Requests | Metric::Rate => Better::Same,
+            _ => Better::Lower,
+        }
+    }
+
+    /// Whether it is a share of a whole, at most 1.
+    pub fn is_share(self) -> bool {
+        matches!(
+            self,
+            Metric::Availability
+                | Metric::ErrorRate
+                | Metric::WastedWork
+                | Metric::EjectedShare
+                | Metric::PanicShare
+                | Metric::Utilization
+                | Metric::Waited
+        )
     }
 }
 
@@ -205,6 +269,7 @@ impl fmt::Display for ScopeKind {
             ScopeKind::Client => "a client",
             ScopeKind::Service => "a service",
             ScopeKind::Edge => "an edge",
+            ScopeKind::Endpoint => "an endpoint",
         })
     }
 }

@@ -3,6 +3,7 @@
 //! These types say what was written, with places, and nothing of what it means; `check` asks whether it makes sense and
 //! `compile` makes a plan of it.
 
+pub mod baseline;
 pub mod client;
 pub mod fault;
 pub mod mesh;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use super::decode::{Field, Named};
 use crate::time::Duration;
 
+use baseline::Baseline;
 use client::Client;
 use fault::Fault;
 use mesh::Mesh;
@@ -69,8 +71,11 @@ pub struct Document {
     /// What is compared: each is a patch on the scenario (maps are merged, other values replaced, `null` removes a key). One variant
     /// named `default` if absent.
     pub variants: Option<Field<Named<Patch>>>,
-    /// What `meshsim check` decides, such as `p99(least_request) < 250ms`, `time_to_recover < 20s` or `availability > 99% during crash`.
+    /// What `meshsim check` decides, such as `p99(least_request) < 250ms`, `time_to_recover < 20s`, `availability > 99% during crash` or
+    /// `p50(a) == p50(b) within 2%`; docs/expectations.md has all of it.
     pub expect: Option<Field<Vec<Field<String>>>>,
+    /// How `meshsim check --baseline` compares with earlier results.
+    pub baseline: Option<Field<Baseline>>,
 }
 
 /// Keys that a struct must have, so that all missing ones are reported at once. (Serde stops at the first; a test holds this against the

@@ -187,7 +187,7 @@ fn pictures(out: &mut String, charts: &[Chart]) {
     out.push_str("<section id=\"charts\"><h2>Charts</h2>");
     for chart in charts {
         let title = escape(&chart.title);
-        let picture = without_style(&chart.svg);
+        let picture = without_style(&chart.picture.svg);
         let _ = write!(
             out,
             "<figure tabindex=\"0\" role=\"region\" aria-label=\"{title}\">{picture}</figure>"

@@ -15,6 +15,7 @@ pub mod summary;
 pub mod table;
 pub mod write;
 
+use chart::Picture;
 pub use curves::Curves;
 pub use named::Named;
 pub use summary::Summary;
@@ -57,9 +58,13 @@ impl Results {
     pub fn drawn(&self) -> Vec<NamedBytes> {
         let charts = chart::draw_all(self);
         let page = ("report.html".to_string(), html::page(&self.summary, &charts));
-        let files = charts
-            .into_iter()
-            .map(|chart| (format!("charts/{}.svg", chart.name), chart.svg.into_bytes()));
+        let files = charts.into_iter().flat_map(|chart| {
+            let Picture { svg, png } = chart.picture;
+            [
+                (format!("charts/{}.svg", chart.name), svg.into_bytes()),
+                (format!("charts/{}.png", chart.name), png),
+            ]
+        });
         files.chain([page]).collect()
     }
 }

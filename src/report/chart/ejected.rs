@@ -2,7 +2,7 @@
 
 use crate::report::Results;
 use crate::report::chart::axis::Axis;
-use crate::report::chart::canvas::{picture, series};
+use crate::report::chart::canvas::{Picture, picture, series};
 use crate::report::chart::timeline::{Frame, LegendItem, Timeline, head, head_height, points};
 use crate::report::format;
 
@@ -14,7 +14,7 @@ const SERVICES_MAX: usize = 4;
 type Curves = Vec<(usize, Vec<Option<(f64, f64)>>)>;
 
 /// The charts, each with its service; none where nothing was ever kept out.
-pub fn draw_all(results: &Results) -> Vec<(String, String, String)> {
+pub fn draw_all(results: &Results) -> Vec<(String, String, Picture)> {
     let mut services: Vec<(&str, f64)> = Vec::new();
     for curve in results
         .curves
@@ -40,7 +40,7 @@ pub fn draw_all(results: &Results) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn draw(results: &Results, service: &str) -> Option<(String, String)> {
+fn draw(results: &Results, service: &str) -> Option<(String, Picture)> {
     let summary = &results.summary;
     let of_variants = |metric: &str| -> Curves {
         let variants = summary.variants.iter().enumerate();
@@ -65,6 +65,7 @@ fn draw(results: &Results, service: &str) -> Option<(String, String)> {
         .iter()
         .map(|&(index, _)| LegendItem {
             tone: series(index),
+            marker: Some(index),
             label: summary.variants[index].name.clone(),
             width: 2.2,
             opacity: 1.0,
@@ -92,6 +93,7 @@ fn draw(results: &Results, service: &str) -> Option<(String, String)> {
         }
         for (index, points) in &ejected {
             frame.curve(canvas, points, series(*index), 2.2, 0.92);
+            frame.markers(canvas, points, *index, series(*index));
         }
     });
     Some((title, svg))

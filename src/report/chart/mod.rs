@@ -1,20 +1,26 @@
-//! Charts as SVG: drawn from the summary and the curves, the same bytes for the same results.
+//! Charts as SVG and PNG: drawn from the summary and the curves, the same bytes for the same results.
 
 mod answerers;
 mod availability;
 mod axis;
+mod bitmap;
 mod canvas;
+mod causes;
 mod cdf;
 mod compare;
 mod ejected;
+pub mod heat;
+mod incidents;
 mod load;
+mod panels;
 mod percentiles;
 mod timeline;
+pub mod topology;
 
-use crate::report::Results;
 use crate::report::summary::Summary;
+use crate::report::{Results, answer};
 
-pub use canvas::{THEME, Theme, escape};
+pub use canvas::{Picture, THEME, Theme, escape};
 
 /// Clients that have charts of their own: those with the most requests.
 const CLIENTS_MAX: usize = 4;
@@ -22,12 +28,12 @@ const CLIENTS_MAX: usize = 4;
 /// A chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chart {
-    /// Its file's name without `.svg`.
+    /// Its file's name without `.svg` or `.png`.
     pub name: String,
     /// What it shows, for those who cannot see it.
     pub title: String,
     /// The picture.
-    pub svg: String,
+    pub picture: Picture,
 }
 
 /// All charts, the most telling first.
@@ -48,29 +54,53 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
             ("latency_cdf", cdf::draw(results, client)),
             ("latency_over_time", percentiles::draw(results, client)),
             ("availability_over_time", availability::draw(results, client)),
+            ("error_budget_over_time", availability::draw_budget(results, client)),
             ("failures_over_time", answerers::draw(results, client)),
+            ("failures_by_cause", causes::draw(summary, client)),
         ];
         charts.extend(drawn.into_iter().filter_map(|(chart, drawn)| {
-            let (title, svg) = drawn?;
+            let (title, picture) = drawn?;
             Some(Chart {
                 name: name(chart),
                 title,
-                svg,
+                picture,
             })
         }));
     }
-    for (service, title, svg) in ejected::draw_all(results) {
+    for (fault, title, picture) in incidents::draw_all(summary) {
+        charts.push(Chart {
+            name: format!("incident.{}", file_name(&fault)),
+            title,
+            picture,
+        });
+    }
+    for (service, title, picture) in ejected::draw_all(results) {
         charts.push(Chart {
             name: format!("ejected_over_time.{}", file_name(&service)),
             title,
-            svg,
+            picture,
         });
     }
-    if let Some((title, svg)) = load::draw(summary) {
+    let best = answer::ranking(summary).first().map(|&index| &summary.variants[index]);
+    if let Some((title, picture)) = best.and_then(|variant| topology::draw(summary, variant)) {
+        charts.push(Chart {
+            name: "topology".to_string(),
+            title,
+            picture,
+        });
+    }
+    if let Some((title, picture)) = load::draw(summary) {
         charts.push(Chart {
             name: "load_per_endpoint".to_string(),
             title,
-            svg,
+            picture,
+        });
+    }
+    if let Some((title, picture)) = heat::draw(results) {
+        charts.push(Chart {
+            name: "load_over_time".to_string(),
+            title,
+            picture,
         });
     }
     charts

@@ -5,7 +5,6 @@ pub mod answer;
 pub mod chart;
 pub mod csv;
 pub mod curves;
-mod failures;
 mod format;
 pub mod html;
 pub mod json;
@@ -57,7 +56,7 @@ impl Results {
     /// The files that are drawn: charts and the HTML page.
     pub fn drawn(&self) -> Vec<NamedBytes> {
         let charts = chart::draw_all(self);
-        let page = ("report.html".to_string(), html::page(&self.summary, &charts));
+        let page = ("report.html".to_string(), html::page(self, &charts));
         let files = charts.into_iter().flat_map(|chart| {
             let Picture { svg, png } = chart.picture;
             [

@@ -68,6 +68,11 @@ pub const fn series(index: usize) -> Tone {
     SERIES[index % SERIES.len()]
 }
 
+/// The colours of all series on a light and on a dark ground.
+pub fn series_tones() -> Vec<[String; 2]> {
+    SERIES.iter().map(|tone| [hex(tone.light), hex(tone.dark)]).collect()
+}
+
 /// How a theme names its style rules.
 pub struct Theme;
 

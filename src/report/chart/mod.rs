@@ -20,16 +20,21 @@ pub mod topology;
 use crate::report::summary::Summary;
 use crate::report::{Results, answer};
 
-pub use canvas::{Picture, THEME, Theme, escape};
+pub use canvas::{Picture, THEME, Theme, escape, series_tones};
+pub use load::services_by_imbalance;
 
 /// Clients that have charts of their own: those with the most requests.
-const CLIENTS_MAX: usize = 4;
+pub const CLIENTS_MAX: usize = 4;
 
 /// A chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chart {
     /// Its file's name without `.svg` or `.png`.
     pub name: String,
+    /// What kind of chart it is: its file's name without what it is of.
+    pub kind: &'static str,
+    /// Of which client, service or fault; `None`: of the whole mesh.
+    pub of: Option<String>,
     /// What it shows, for those who cannot see it.
     pub title: String,
     /// The picture.
@@ -62,6 +67,8 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
             let (title, picture) = drawn?;
             Some(Chart {
                 name: name(chart),
+                kind: chart,
+                of: Some(client.to_string()),
                 title,
                 picture,
             })
@@ -70,6 +77,8 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
     for (fault, title, picture) in incidents::draw_all(summary) {
         charts.push(Chart {
             name: format!("incident.{}", file_name(&fault)),
+            kind: "incident",
+            of: Some(fault),
             title,
             picture,
         });
@@ -77,6 +86,8 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
     for (service, title, picture) in ejected::draw_all(results) {
         charts.push(Chart {
             name: format!("ejected_over_time.{}", file_name(&service)),
+            kind: "ejected_over_time",
+            of: Some(service),
             title,
             picture,
         });
@@ -85,6 +96,8 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
     if let Some((title, picture)) = best.and_then(|variant| topology::draw(summary, variant)) {
         charts.push(Chart {
             name: "topology".to_string(),
+            kind: "topology",
+            of: None,
             title,
             picture,
         });
@@ -92,6 +105,8 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
     if let Some((title, picture)) = load::draw(summary) {
         charts.push(Chart {
             name: "load_per_endpoint".to_string(),
+            kind: "load_per_endpoint",
+            of: None,
             title,
             picture,
         });
@@ -99,6 +114,8 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
     if let Some((title, picture)) = heat::draw(results) {
         charts.push(Chart {
             name: "load_over_time".to_string(),
+            kind: "load_over_time",
+            of: None,
             title,
             picture,
         });
@@ -107,7 +124,7 @@ pub fn draw_all(results: &Results) -> Vec<Chart> {
 }
 
 /// The clients of the first variant, those with the most requests first.
-fn clients_by_requests(summary: &Summary) -> Vec<&str> {
+pub fn clients_by_requests(summary: &Summary) -> Vec<&str> {
     let Some(first) = summary.variants.first() else {
         return Vec::new();
     };

@@ -11,7 +11,8 @@ use crate::report::summary::{EdgeSummary, Summary, Value, VariantSummary};
 /// Edges that are drawn: the first ones.
 const EDGES_MAX: usize = 160;
 const MARGIN: f64 = 24.0;
-const NODE: f64 = 112.0;
+/// How wide a client or service is.
+pub const NODE: f64 = 112.0;
 /// What an edge takes at a node.
 const PORT: f64 = 36.0;
 /// The straight end of an edge, with its figures.

@@ -16,9 +16,9 @@ pub const NODE: f64 = 112.0;
 /// What an edge takes at a node.
 const PORT: f64 = 36.0;
 /// The straight end of an edge, with its figures.
-const LABEL: f64 = 148.0;
+const LABEL: f64 = 162.0;
 /// Where edges bend.
-const BEND: f64 = 44.0;
+const BEND: f64 = 40.0;
 const COLUMN: f64 = NODE + BEND + LABEL;
 const ROW_GAP: f64 = 20.0;
 const SMALL: f64 = 10.5;

@@ -69,7 +69,7 @@ impl Figures<'_> {
             let of = escape(chart.of.as_deref().unwrap_or(""));
             let _ = write!(
                 out,
-                "<figure id=\"chart-{name}\" data-chart=\"{kind}\" data-of=\"{of}\"><figcaption>{title} <span class=\"files\">\
+                "<figure id=\"chart-{name}\" data-chart=\"{kind}\" data-of=\"{of}\"><figcaption><span class=\"title\">{title}</span> <span class=\"files\">\
                  <a href=\"charts/{name}.svg\" aria-label=\"{title}, as SVG\">SVG</a> \
                  <a href=\"charts/{name}.png\" aria-label=\"{title}, as PNG\">PNG</a></span></figcaption>\
                  <div class=\"static\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\">{}</div></figure>\n",

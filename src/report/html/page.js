@@ -57,7 +57,22 @@
     return trimmed(share * 100, decimals) + " %";
   };
   const moment = (seconds) =>
-    data.duration >= 240 ? trimmed(seconds / 60, 2) + " min" : trimmed(seconds, 3) + " s";
+    data.duration > 600 ? trimmed(seconds / 60, 2) + " min" : trimmed(seconds, 3) + " s";
+  const TIMES = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200];
+  const timeTicks = (min, max, count) => {
+    let step = TIMES.find((step) => max - min <= step * count);
+    if (!step || max - min <= 4) {
+      const rough = (max - min) / count, decade = 10 ** Math.floor(Math.log10(rough));
+      step = [1, 2, 5, 10].find((factor) => factor * decade >= rough * 0.999) * decade;
+    }
+    const ticks = [];
+    for (let tick = Math.ceil(min / step - 1e-9); tick * step <= max + 1e-9 * step; tick++) ticks.push(Number((tick * step).toPrecision(12)));
+    return ticks;
+  };
+  const timeNames = (ticks) => {
+    const inMinutes = data.duration > 600 && ticks.every((tick) => tick % 60 === 0);
+    return ticks.map((tick) => (inMinutes ? tick / 60 + " min" : trimmed(tick, 6) + " s"));
+  };
 
   // ---- which variants are shown ----
 
@@ -248,7 +263,7 @@
             if (row > 3) continue;
             free[row] = x + long + 8 * ratio;
             ctx.fillStyle = css(span.fault ? "--fault-ink" : "--muted");
-            ctx.fillText(span.label, x, top + (3 + row * 14) * ratio);
+            ctx.fillText(span.label, x, top + (row === 0 ? -16 : 3 + (row - 1) * 14) * ratio);
           }
         }
         ids.forEach((variant, index) => {
@@ -292,7 +307,7 @@
     const options = {
       width: Math.max(box.clientWidth, 200),
       height,
-      padding: [8, 14, 0, 0],
+      padding: [withSpans && data.spans.length ? 22 : 10, 26, 0, 0],
       legend: { show: false },
       cursor: {
         points: { size: 7 },
@@ -463,7 +478,11 @@
           ids: group,
           x: {
             scale: { range: (u, min, max) => (range && min === 0 && max === data.duration ? range : [min ?? 0, max ?? data.duration]), min: 0, max: data.duration },
-            axis: { values: (u, ticks) => ticks.map(moment), space: narrow() ? 60 : 70 },
+            axis: {
+              splits: (u, index, min, max) => timeTicks(min, max, Math.max(2, Math.floor(u.width / 85))),
+              filter: (u, ticks) => ticks,
+              values: (u, ticks) => timeNames(ticks),
+            },
           },
           y: y(low, high),
           withSpans: true,
@@ -563,7 +582,8 @@
     };
     const draw = () => {
       const ratio = devicePixelRatio || 1;
-      const width = Math.max(scroller.clientWidth, 300);
+      const padding = getComputedStyle(scroller);
+      const width = Math.max(scroller.clientWidth - parseFloat(padding.paddingLeft) - parseFloat(padding.paddingRight), 280);
       left = narrow() ? 92 : 150;
       rows = [];
       let y = 20;
@@ -641,12 +661,12 @@
       }
       context.fillStyle = css("--muted");
       context.textAlign = "center";
-      const ticks = narrow() ? 3 : 6;
-      for (let tick = 0; tick <= ticks; tick++) {
-        const at = (data.duration * tick) / ticks;
-        context.textAlign = tick === ticks ? "right" : "center";
-        context.fillText(moment(at), left + at * scale, height - 10);
-      }
+      const ticks = timeTicks(0, data.duration, Math.max(2, Math.floor((width - left) / 90)));
+      timeNames(ticks).forEach((name, index) => {
+        const x = left + ticks[index] * scale;
+        context.textAlign = x > width - 24 ? "right" : "center";
+        context.fillText(name, Math.min(x, width - 1), height - 10);
+      });
       if (place && rows[place.row]) {
         const row = rows[place.row];
         context.strokeStyle = css("--ink");

@@ -56,12 +56,12 @@ impl Results {
     /// The files that are drawn: charts and the HTML page.
     pub fn drawn(&self) -> Vec<NamedBytes> {
         let charts = chart::draw_all(self);
-        let page = ("report.html".to_string(), html::page(self, &charts));
+        let page = (write::PAGE.to_string(), html::page(self, &charts));
         let files = charts.into_iter().flat_map(|chart| {
             let Picture { svg, png } = chart.picture;
             [
-                (format!("charts/{}.svg", chart.name), svg.into_bytes()),
-                (format!("charts/{}.png", chart.name), png),
+                (format!("{}/{}.svg", write::CHARTS, chart.name), svg.into_bytes()),
+                (format!("{}/{}.png", write::CHARTS, chart.name), png),
             ]
         });
         files.chain([page]).collect()

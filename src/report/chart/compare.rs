@@ -121,7 +121,9 @@ impl Panel<'_> {
         });
         let (low, high) = ends.fold((f64::MAX, f64::MIN), |(low, high), [a, b]| (low.min(a), high.max(b)));
         let margin = ((high - low) * 0.12).max(high.abs() * 1e-6);
-        Axis::linear((low - margin).max(0.0), high + margin, 4, self.tick)
+        // What cannot be negative does not look as if it could.
+        let from = if low < 0.0 { low - margin } else { (low - margin).max(0.0) };
+        Axis::linear(from, high + margin, 4, self.tick)
     }
 
     fn draw(&self, canvas: &Canvas<'_>, (left, right): (f64, f64), top: f64) {

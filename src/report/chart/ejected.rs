@@ -13,8 +13,8 @@ const SERVICES_MAX: usize = 4;
 /// Variants by index, each with its values over time.
 type Curves = Vec<(usize, Vec<Option<(f64, f64)>>)>;
 
-/// The charts, each with its service; none where nothing was ever kept out.
-pub fn draw_all(results: &Results) -> Vec<(String, String, Picture)> {
+/// The services that have a chart; none where nothing was ever kept out.
+pub fn services(results: &Results) -> Vec<String> {
     let mut services: Vec<(&str, f64)> = Vec::new();
     for curve in results
         .curves
@@ -30,17 +30,12 @@ pub fn draw_all(results: &Results) -> Vec<(String, String, Picture)> {
     }
     services.retain(|&(_, sum)| sum > 0.0);
     services.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    services
-        .iter()
-        .take(SERVICES_MAX)
-        .filter_map(|(service, _)| {
-            let (title, svg) = draw(results, service)?;
-            Some((service.to_string(), title, svg))
-        })
-        .collect()
+    services.truncate(SERVICES_MAX);
+    services.into_iter().map(|(service, _)| service.to_string()).collect()
 }
 
-fn draw(results: &Results, service: &str) -> Option<(String, Picture)> {
+/// The chart of a service; `None` where nothing is known.
+pub fn draw(results: &Results, service: &str) -> Option<(String, Picture)> {
     let summary = &results.summary;
     let of_variants = |metric: &str| -> Curves {
         let variants = summary.variants.iter().enumerate();

@@ -91,7 +91,11 @@ pub fn draw(results: &Results) -> Option<(String, Picture)> {
                 .filter_map(|&variant| Some((variant, loads(results, variant, service, columns)?)));
             (service, panels.collect())
         })
-        .filter(|(_, panels): &(_, Vec<_>)| !panels.is_empty())
+        .filter(|(_, panels): &(_, Vec<(_, Loads)>)| {
+            panels
+                .iter()
+                .any(|(_, loads)| loads.rows.iter().flatten().any(Option::is_some))
+        })
         .collect();
     if blocks.is_empty() || panels == 0 {
         return None;

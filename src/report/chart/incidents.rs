@@ -17,22 +17,20 @@ const TIMES: [Figure; 4] = [
     ("time to recover, from the end", |incident| &incident.time_to_recover_seconds),
 ];
 
-/// The charts, each with the name of its fault.
-pub fn draw_all(summary: &Summary) -> Vec<(String, String, Picture)> {
-    let mut names: Vec<&str> = Vec::new();
+/// The faults that have a chart.
+pub fn faults(summary: &Summary) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
     for incident in summary.variants.iter().flat_map(|variant| &variant.incidents) {
-        if !names.contains(&incident.name.as_str()) {
-            names.push(&incident.name);
+        if !names.contains(&incident.name) {
+            names.push(incident.name.clone());
         }
     }
-    let drawn = names.into_iter().take(FAULTS_MAX).filter_map(|name| {
-        let (title, picture) = draw(summary, name)?;
-        Some((name.to_string(), title, picture))
-    });
-    drawn.collect()
+    names.truncate(FAULTS_MAX);
+    names
 }
 
-fn draw(summary: &Summary, name: &str) -> Option<(String, Picture)> {
+/// The chart of a fault; `None` where nothing is known of how it went.
+pub fn draw(summary: &Summary, name: &str) -> Option<(String, Picture)> {
     let of_variant = |figure: fn(&IncidentSummary) -> &Value| {
         let find = |variant: &'_ crate::report::summary::VariantSummary| {
             variant.incidents.iter().position(|incident| incident.name == name)

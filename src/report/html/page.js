@@ -435,7 +435,12 @@
     const { metrics, y, tell, what, level } = KINDS[kind];
     const known = metrics.filter(([key]) => series[key]?.some((values) => values.some((value) => value != null)));
     if (!known.length) return;
-    let metric = known[0][0];
+    // A percentile of which much is missing, for want of requests, is not the first to be seen.
+    const part = (key) => {
+      const values = series[key].flat();
+      return values.filter((value) => value != null).length / Math.max(1, values.length);
+    };
+    let metric = (known.find(([key]) => part(key) > 0.9) ?? known[0])[0];
     let layout = data.variants.length > 4 ? "panels" : "overlay";
     const xs = series.at;
     const readout = make("p", { class: "readout", role: "status" });
@@ -477,7 +482,7 @@
           ys: group.map((variant) => values[variant]),
           ids: group,
           x: {
-            scale: { range: (u, min, max) => (range && min === 0 && max === data.duration ? range : [min ?? 0, max ?? data.duration]), min: 0, max: data.duration },
+            scale: { range: (u, min, max) => [min ?? 0, max ?? data.duration] },
             axis: {
               splits: (u, index, min, max) => timeTicks(min, max, Math.max(2, Math.floor(u.width / 85))),
               filter: (u, ticks) => ticks,
@@ -791,6 +796,7 @@
         : "Operation and calls a second above each edge, latency of successful calls below. Amber: 0.1 % of calls or more fail; red: 1 % or more.";
       table.refresh();
     };
+    figure.querySelector(".title").textContent = "Who calls whom";
     const tools = make("div", { class: "tools" });
     if (data.variants.length > 1)
       tools.append(

@@ -96,8 +96,11 @@ def works(browser, page, name):
     if variants:
         presses(browser, "document.querySelectorAll('#variants input')[1]", f"{name}: a variant")
         presses(browser, button("all"), f"{name}: all variants")
-        presses(browser, button("side by side"), f"{name}: small multiples")
-        presses(browser, button("together"), f"{name}: one plot")
+        layouts = ["side by side", "together"]
+        if browser.run(f"{button(layouts[0])}.getAttribute('aria-pressed')") == "true":
+            layouts.reverse()
+        for layout in layouts:
+            presses(browser, button(layout), f"{name}: {layout}")
     presses(browser, "document.querySelector('[aria-label=\"Zoom in\"]')", f"{name}: zoom in")
     presses(browser, "document.querySelector('[aria-label=\"Later\"]')", f"{name}: later")
     presses(browser, "document.querySelector('[aria-label=\"Show the whole time\"]')", f"{name}: everything")

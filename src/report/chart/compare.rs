@@ -174,3 +174,13 @@ pub fn shortened(name: &str, width: f64) -> String {
     let fitting = (width / text_width("x", SMALL)) as usize;
     name.chars().take(fitting.saturating_sub(1)).chain(['…']).collect()
 }
+
+/// The end of `name` where it would be wider than `width`: endpoints differ in their last letters.
+pub fn shortened_from_start(name: &str, width: f64) -> String {
+    if text_width(name, SMALL) <= width + 1.0 {
+        return name.to_string();
+    }
+    let fitting = (width / text_width("x", SMALL)) as usize;
+    let left_out = name.chars().count().saturating_sub(fitting.saturating_sub(1));
+    ['…'].into_iter().chain(name.chars().skip(left_out)).collect()
+}

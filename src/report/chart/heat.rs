@@ -4,7 +4,7 @@
 use crate::report::Results;
 use crate::report::chart::axis::Axis;
 use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, Picture, WIDTH, Weight, picture};
-use crate::report::chart::compare::shortened;
+use crate::report::chart::compare::{shortened, shortened_from_start};
 use crate::report::chart::load::{scale, services_by_imbalance, shade};
 use crate::report::chart::timeline::{Frame, Timeline, head, head_height};
 use crate::report::curves::OverTime;
@@ -184,7 +184,7 @@ fn cells_of(canvas: &Canvas<'_>, frame: &Frame, (left, top, width): (f64, f64, f
             .filter(|_| high >= 9.0 || index % 2 == 0)
         {
             let size = if high >= 11.0 { 10.5 } else { 9.0 };
-            let name = shortened(name, 72.0);
+            let name = shortened_from_start(name, 72.0);
             canvas.text((left - 6.0, y + high / 2.0), &name, size, MUTED, Anchor::End, Weight::Plain);
         }
     }

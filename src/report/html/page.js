@@ -613,7 +613,7 @@
       const scale = (width - left - 8) / data.duration;
       const fit = (text, room) => {
         let short = text;
-        while (short.length > 2 && context.measureText(short).width > room) short = short.slice(0, -2) + "…";
+        while (short.length > 2 && context.measureText(short).width > room) short = "…" + short.slice(2);
         return short;
       };
       for (const row of rows) {

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::report::chart::escape;
 use crate::report::html::Figures;
-use crate::report::html::parts::{Cell, causes, table};
-use crate::report::summary::{ClientSummary, Summary};
+use crate::report::html::parts::{Cell, causes, table, told};
+use crate::report::summary::{ClientSummary, Summary, Value};
 use crate::report::{Named, answer, format};
 
 /// Comparisons shown; the rest are in `summary.json`.
@@ -47,7 +47,50 @@ pub fn ranking(out: &mut String, summary: &Summary, clients: &[&str], figures: &
         let rows = ranked(summary, client).map(|(name, figures)| client_row(name.to_string(), figures));
         table(out, &format!("Figures of client {client}"), &client_header("variant"), rows);
     }
+    order(out, summary);
     out.push_str("</section>\n");
+}
+
+/// The order of the variants by each figure that was compared, as far as it is certain.
+fn order(out: &mut String, summary: &Summary) {
+    let rankings = told(summary, "rankings");
+    let rankings = rankings.iter().filter_map(|rankings| rankings.as_array()).flatten();
+    let place = |variant: &serde_json::Value| -> Option<Cell> {
+        let (name, group) = (variant["variant"].as_str()?, variant["group"].as_str()?);
+        let [best, worst] = [0, 1].map(|end| variant["rank"][end].as_u64());
+        let rank = match (best?, worst?) {
+            (best, worst) if best == worst => best.to_string(),
+            (best, worst) => format!("{best}–{worst}"),
+        };
+        Some(Cell::from(format!("{name} ({rank}, {group})")))
+    };
+    let rows: Vec<Vec<Cell>> = rankings
+        .filter_map(|ranking| {
+            let variants = ranking["variants"]
+                .as_array()?
+                .iter()
+                .map(place)
+                .collect::<Option<Vec<Cell>>>()?;
+            Some(
+                [Cell::from(ranking["metric"].as_str()?)]
+                    .into_iter()
+                    .chain(variants)
+                    .collect(),
+            )
+        })
+        .collect();
+    let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+    if most < 3 {
+        return;
+    }
+    out.push_str(
+        "<p class=\"note\">In brackets the places that a variant may have, as far as comparisons tell, and its groups: variants that \
+         share a letter are not separated.</p>",
+    );
+    let mut header = vec!["figure".to_string(), "best".to_string()];
+    header.extend((2..most).map(|place| format!("{place}.")));
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    table(out, "Order of the variants by each figure", &header, rows.into_iter());
 }
 
 /// What stands above the rows of [`client_row`].
@@ -188,7 +231,7 @@ pub fn differences(out: &mut String, summary: &Summary) {
         "<section id=\"differences\"><h2>Differences</h2><p class=\"note\">Replication by replication: every variant saw the same \
          traffic and the same work.{pairs} For availability the ratio is that of the shares of failures.</p>"
     );
-    let told = |metric: &str| {
+    let is_shown = |metric: &str| {
         [".availability_ratio", ".p50", ".p99", ".p99.9"]
             .iter()
             .any(|end| metric.ends_with(end))
@@ -196,8 +239,9 @@ pub fn differences(out: &mut String, summary: &Summary) {
     let all: Vec<_> = summary
         .comparisons
         .iter()
-        .filter(|comparison| told(&comparison.metric))
+        .filter(|comparison| is_shown(&comparison.metric))
         .collect();
+    let has_more = all.iter().any(|comparison| told(*comparison, "p_value").is_some());
     let rows = all.iter().take(COMPARISONS_MAX).map(|comparison| {
         let difference = if comparison.metric.ends_with("availability_ratio") {
             Cell::of(&comparison.difference, format::share)
@@ -206,17 +250,37 @@ pub fn differences(out: &mut String, summary: &Summary) {
         };
         let correlation =
             |value: &crate::report::summary::Value| value.value.map_or_else(|| "n/a".to_string(), |c| format!("{c:.2}"));
-        vec![
+        let statement = told(comparison, "statement");
+        let statement = statement
+            .as_ref()
+            .and_then(|words| words.as_str())
+            .filter(|words| !words.is_empty());
+        let mut row = vec![
             comparison.metric.as_str().into(),
             comparison.a.as_str().into(),
-            comparison.verdict.as_str().into(),
+            statement.unwrap_or(&comparison.verdict).into(),
             comparison.b.as_str().into(),
             difference,
             Cell::of(&comparison.ratio, format::figure),
             Cell::of(&comparison.correlation, correlation),
-        ]
+        ];
+        if has_more {
+            let figure = |name: &str| {
+                let value = told(comparison, name).and_then(|value| serde_json::from_value::<Value>(value).ok());
+                value.unwrap_or_default()
+            };
+            row.push(Cell::of(&figure("variance_saved_ratio"), format::share));
+            row.push(Cell::of(&figure("p_value"), |p| match p.value {
+                Some(p) if p < 1e-4 => "< 0.0001".to_string(),
+                _ => format::figure(p),
+            }));
+        }
+        row
     });
-    let header = ["figure", "variant", "is", "against", "difference", "ratio", "correlation"];
+    let mut header = vec!["figure", "variant", "is", "against", "difference", "ratio", "correlation"];
+    if has_more {
+        header.extend(["variance saved", "p"]);
+    }
     let is_long = all.len() > 24;
     if is_long {
         let _ = write!(

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
+
 use crate::report::Named;
 use crate::report::chart::escape;
 use crate::report::format;
@@ -68,8 +70,15 @@ fn provenance(value: &Value, show: impl Fn(&Value) -> String) -> String {
 
 /// How the interval was made, where the summary says so.
 pub fn method(value: &Value) -> Option<String> {
-    let document = serde_json::to_value(value).ok()?;
-    Some(document.get("method")?.as_str()?.to_string())
+    Some(told(value, "method")?.as_str()?.to_string())
+}
+
+/// What a part of the summary says under a name that not every version has.
+pub fn told(part: &impl Serialize, name: &str) -> Option<serde_json::Value> {
+    match serde_json::to_value(part).ok()?.get_mut(name)?.take() {
+        serde_json::Value::Null => None,
+        told => Some(told),
+    }
 }
 
 /// A table that may be wider than the screen and then scrolls, by keyboard too. The first cell of a row names it.

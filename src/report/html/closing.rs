@@ -194,11 +194,11 @@ pub fn scenario(out: &mut String, summary: &Summary) {
 
 /// Seed, digest and version.
 pub fn footer(out: &mut String, summary: &Summary) {
-    let _ = write!(
+    let _ = writeln!(
         out,
         "</main><footer><dl><div><dt>seed</dt><dd>{}</dd></div><div><dt>replications</dt><dd>{}</dd></div><div><dt>scenario \
          digest</dt><dd>{}</dd></div><div><dt>meshsim</dt><dd>{}</dd></div><div><dt>events</dt><dd>{}</dd></div><div><dt>simulated</dt>\
-         <dd>{}</dd></div></dl><p>The same scenario, seed and version give the same bytes. Charts by uPlot (MIT) and plotters.</p></footer>\n",
+         <dd>{}</dd></div></dl><p>The same scenario, seed and version give the same bytes. Charts by uPlot (MIT) and plotters.</p></footer>",
         summary.seed,
         summary.replications,
         escape(&summary.scenario_digest),

@@ -67,12 +67,12 @@ impl Figures<'_> {
         for chart in self.charts.iter().filter(chosen) {
             let (title, name) = (escape(&chart.title), escape(&chart.name));
             let of = escape(chart.of.as_deref().unwrap_or(""));
-            let _ = write!(
+            let _ = writeln!(
                 out,
                 "<figure id=\"chart-{name}\" data-chart=\"{kind}\" data-of=\"{of}\"><figcaption><span class=\"title\">{title}</span> <span class=\"files\">\
                  <a href=\"charts/{name}.svg\" aria-label=\"{title}, as SVG\">SVG</a> \
                  <a href=\"charts/{name}.png\" aria-label=\"{title}, as PNG\">PNG</a></span></figcaption>\
-                 <div class=\"static\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\">{}</div></figure>\n",
+                 <div class=\"static\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\">{}</div></figure>",
                 without_style(&chart.picture.svg)
             );
         }

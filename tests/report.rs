@@ -1,5 +1,6 @@
 //! Exporters against results that are known beforehand: those of `synthetic.rs`.
 
+use meshsim::report::chart::Picture;
 use meshsim::report::summary::{Summary, Value};
 use meshsim::report::table::{Style, render};
 use meshsim::report::{Extent, Results, chart, csv, html, json};
@@ -270,20 +271,27 @@ fn charts_show_all_variants_the_fault_and_units() {
             "latency_cdf",
             "latency_over_time",
             "availability_over_time",
+            "error_budget_over_time",
+            "failures_by_cause",
+            "topology",
             "load_per_endpoint"
         ]
     );
     for chart in &charts {
-        for variant in THREE {
-            assert!(chart.svg.contains(variant.name), "{} lacks {}", chart.name, variant.name);
+        let Picture { svg, png } = &chart.picture;
+        // The mesh is shown under one variant: that with the best figures.
+        for variant in THREE.iter().skip(if chart.name == "topology" { 2 } else { 0 }) {
+            assert!(svg.contains(variant.name), "{} lacks {}", chart.name, variant.name);
         }
-        assert!(chart.svg.starts_with("<svg ") && chart.svg.trim_end().ends_with("</svg>"));
-        assert!(chart.svg.len() < 100_000, "{} has {} bytes", chart.name, chart.svg.len());
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
+        assert!(svg.len() < 200_000, "{} has {} bytes", chart.name, svg.len());
+        assert!(png.len() < 300_000, "{} has {} bytes", chart.name, png.len());
+        assert!(chart::is_chart(&format!("{}.png", chart.name)) && !chart::is_chart(&format!("my_{}.png", chart.name)));
     }
     let has = |name: &str, words: &[&str]| {
         let chart = charts.iter().find(|chart| chart.name == name).expect("a chart");
         for word in words {
-            assert!(chart.svg.contains(&format!("\n{word}\n")), "{name} lacks `{word}`");
+            assert!(chart.picture.svg.contains(&format!("\n{word}\n")), "{name} lacks `{word}`");
         }
     };
     has("comparison", &["availability", "p50", "p99", "p99.9"]);
@@ -299,9 +307,12 @@ fn charts_show_all_variants_the_fault_and_units() {
     );
     has(
         "latency_over_time",
-        &["crash zone b", "warm-up", "5 min", "simulated time", "20 ms"],
+        &["round_robin", "p90", "5 min", "simulated time", "20 ms"],
     );
-    has("availability_over_time", &["crash zone b", "100 %", "70 %"]);
+    has("availability_over_time", &["100 %", "80 %", "simulated time"]);
+    has("error_budget_over_time", &["crash zone b", "warm-up", "5 min"]);
+    has("failures_by_cause", &["timeout", "503", "peak_ewma"]);
+    has("topology", &["web", "frontend", "cart", "home", "100/s"]);
     has("load_per_endpoint", &["frontend", "cart", "even share", "1.00×"]);
 }
 
@@ -312,38 +323,251 @@ fn a_thousand_endpoints_make_no_larger_a_chart() {
         .iter()
         .find(|chart| chart.name == "load_per_endpoint")
         .expect("a chart");
-    assert!(load.svg.matches("<rect").count() < 3_200);
-    assert!(load.svg.len() < 600_000, "{}", load.svg.len());
+    let svg = &load.picture.svg;
+    assert!(svg.matches("<rect").count() < 3_200);
+    assert!(svg.len() < 600_000, "{}", svg.len());
+}
+
+#[test]
+fn pictures_in_pixels_are_those_in_lines() {
+    let charts = chart::draw_all(&results());
+    for chart in &charts {
+        let Picture { svg, png } = &chart.picture;
+        let mut reader = png::Decoder::new(&png[..]).read_info().expect("a PNG");
+        let size = reader.info().size();
+        let in_svg = |name: &str| -> f64 {
+            let (_, rest) = svg.split_once(&format!(" {name}=\"")).expect("an attribute");
+            rest.split('"').next().and_then(|text| text.parse().ok()).expect("a number")
+        };
+        // Two pixels for one, each way.
+        assert_eq!(
+            (f64::from(size.0), f64::from(size.1)),
+            ((in_svg("width") * 2.0).round(), (in_svg("height") * 2.0).floor())
+        );
+        let mut pixels = vec![0; reader.output_buffer_size()];
+        reader.next_frame(&mut pixels).expect("pixels");
+        assert_eq!(&pixels[..3], [0xFF, 0xFF, 0xFE], "{}", chart.name);
+        // The title is there: ink in the first lines, in letters that the program brings along.
+        let lines = &pixels[..size.0 as usize * 3 * 70];
+        let ink = lines
+            .chunks(3)
+            .filter(|pixel| pixel.iter().all(|&channel| channel < 0x60))
+            .count();
+        assert!(ink > 300, "{} has {ink} pixels of ink above", chart.name);
+    }
+}
+
+#[test]
+fn error_budget_ends_at_the_figure_of_the_summary() {
+    let results = results();
+    for variant in &results.summary.variants {
+        let curve = results
+            .curves
+            .find(&variant.name, "client", "web", "error_budget_burnt_ratio")
+            .expect("a curve");
+        let web = variant.clients.get("web").expect("a client");
+        // Nothing is told of the warm-up, and nothing fails before the fault.
+        let first = usize::try_from(WARMUP).expect("a bucket a second");
+        assert_eq!((curve.values[first - 1], curve.values[first]), (None, Some(0.0)));
+        assert!(curve.values[first..].iter().flatten().is_sorted());
+        close(
+            &web.error_budget_burn_ratio,
+            curve.values.last().copied().flatten().expect("a value"),
+        );
+    }
+}
+
+fn page_of(results: &Results) -> String {
+    String::from_utf8(html::page(results, &chart::draw_all(results))).expect("text")
+}
+
+/// What is between two marks, the first time.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("{from} is missing"));
+    rest.split_once(to).unwrap_or_else(|| panic!("{to} is missing")).0
 }
 
 #[test]
 fn page_stands_alone_and_begins_with_question_and_answer() {
     let results = results_of(&THREE, 100, 10);
-    let page = String::from_utf8(html::page(&results.summary, &chart::draw_all(&results))).expect("text");
+    let page = page_of(&results);
     assert!(page.len() < 2_000_000, "{}", page.len());
     let place = |word: &str| page.find(word).unwrap_or_else(|| panic!("the page lacks {word}"));
     assert!(place("which balancer hides it &lt;best&gt;?") < place(&results.summary.answer.replace('\'', "&#39;")));
-    assert!(place("class=\"answer\"") < place("<table"));
-    assert!(place("<table") < place("<figure"));
+    assert!(place("class=\"answer\"") < place("<figure"));
+    assert!(place("<figure") < place("<table"));
+    let sections = [
+        "ranking",
+        "latency",
+        "availability",
+        "faults",
+        "load",
+        "mesh",
+        "differences",
+        "services",
+        "model",
+        "methods",
+        "scenario",
+    ];
+    let places: Vec<usize> = sections.iter().map(|id| place(&format!("<section id=\"{id}\">"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    for id in sections {
+        assert!(page.contains(&format!("<a href=\"#{id}\">")), "nothing leads to {id}");
+    }
     for word in [
         "prefers-color-scheme:dark",
+        "@media print",
         "name: zone-outage # &lt;&amp;&gt;",
         "0123456789abcdef",
         "crash zone b",
         "Not modelled",
+        "Off in this scenario",
         "cart/cart-99",
+        "<a class=\"skip\" href=\"#main\">",
     ] {
         place(word);
     }
-    for word in ["<script", "src=", "@import", "url(", "<link", "<best>"] {
-        assert!(!page.contains(word), "{word}");
+    let body = page
+        .split_once("<body>")
+        .expect("a body")
+        .1
+        .split_once("<script")
+        .expect("scripts at the end")
+        .0;
+    for word in [
+        "src=",
+        "style=",
+        "onclick",
+        "javascript:",
+        "<link",
+        "<best>",
+        "<iframe",
+        "<form",
+    ] {
+        assert!(!body.contains(word), "{word}");
     }
     assert_eq!(
-        page.matches("http").count(),
-        page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
+        body.matches("http").count(),
+        body.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
     );
-    assert_eq!(page.matches("<svg ").count(), page.matches("</svg>").count());
-    assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
+    assert!(!between(&page, "<style>", "</style>").contains("url("));
+    for tag in ["svg", "details", "table", "section", "figure", "div"] {
+        let opened = body.matches(&format!("<{tag} ")).count() + body.matches(&format!("<{tag}>")).count();
+        assert_eq!(opened, body.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+    assert_eq!(body.matches("<table>").count(), body.matches("<caption>").count());
+}
+
+#[test]
+fn page_runs_nothing_but_its_own_scripts() {
+    let page = page_of(&results());
+    let policy = between(&page, "<meta http-equiv=\"Content-Security-Policy\" content=\"", "\"");
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    assert_eq!(
+        policy.matches("'sha256-").count(),
+        3,
+        "two scripts and a style sheet: {policy}"
+    );
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    assert_eq!(page.matches("<script").count(), 3, "data and two scripts");
+    assert_eq!(page.matches("</script").count(), 3);
+}
+
+#[test]
+fn names_and_texts_of_a_scenario_are_text_in_the_page() {
+    const EVIL: &str = "</script><script>alert(1)</script><!--\"'><img src=x onerror=alert(2)>";
+    let mut results = results();
+    let summary = &mut results.summary;
+    (summary.scenario, summary.description) = (EVIL.to_string(), EVIL.to_string());
+    (summary.source.text, summary.source.name) = (EVIL.to_string(), EVIL.to_string());
+    summary.warnings.push(EVIL.to_string());
+    summary.answer = EVIL.to_string();
+    let old = summary.variants[0].name.clone();
+    summary.variants[0].name = EVIL.to_string();
+    summary.variants[0].faults[0].label = EVIL.to_string();
+    summary.variants[0].services.0[1].0 = EVIL.to_string();
+    summary.variants[0].edges.0[1].0 = format!("frontend->{EVIL}/get");
+    summary.variants[0].effects.0.push((EVIL.to_string(), Some(EVIL.to_string())));
+    results
+        .curves
+        .over_time
+        .iter_mut()
+        .filter(|curve| curve.variant == old)
+        .for_each(|curve| curve.variant = EVIL.to_string());
+    results
+        .curves
+        .latencies
+        .iter_mut()
+        .filter(|curve| curve.variant == old)
+        .for_each(|curve| curve.variant = EVIL.to_string());
+    let page = page_of(&results);
+    for tag in ["<script>alert", "<img", "<!--"] {
+        assert!(!page.contains(tag), "{tag}");
+    }
+    assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (3, 3));
+    let data = between(&page, "<script type=\"application/json\" id=\"data\">", "</script>");
+    let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+    assert_eq!(data["variants"][0], EVIL);
+    assert_eq!(data["spans"][1]["label"], EVIL);
+    assert_eq!(data["mesh"]["edges"][1]["name"], format!("frontend->{EVIL}/get"));
+    for (name, bytes) in results.drawn() {
+        assert!(!name.contains(['<', '>', '"']), "{name}");
+        if name.ends_with(".svg") {
+            let svg = String::from_utf8(bytes).expect("text");
+            assert!(!svg.contains("<script") && !svg.contains("<img"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn page_draws_the_figures_of_summary_and_curves() {
+    let results = results();
+    let page = page_of(&results);
+    let data = between(&page, "<script type=\"application/json\" id=\"data\">", "</script>");
+    let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+    assert_eq!(
+        data["variants"],
+        serde_json::json!(["round_robin", "least_request", "peak_ewma"])
+    );
+    assert_eq!((&data["best"], &data["duration"]), (&2.into(), &300.0.into()));
+    let near = |value: &serde_json::Value, expected: f64, tolerance: f64| {
+        let value = value.as_f64().expect("a number");
+        assert!(
+            (value - expected).abs() <= tolerance * expected.abs(),
+            "{value} is not {expected}"
+        );
+    };
+    let web = &data["time"]["web"];
+    for (metric, name) in [("p99", "latency_p99_seconds"), ("availability", "availability_ratio")] {
+        for (index, variant) in results.summary.variants.iter().enumerate() {
+            let curve = results.curves.find(&variant.name, "client", "web", name).expect("a curve");
+            let second = usize::try_from(FAULT.0 + 7).expect("a bucket a second");
+            near(&web[metric][index][second], curve.values[second].expect("a value"), 6e-3);
+        }
+    }
+    near(&web["at"][100], 100.5, 1e-9);
+    // The curve by percentile goes through the percentiles of the table.
+    let cdf = &data["cdf"]["web"];
+    let shares: Vec<f64> = cdf["shares"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|share| share.as_f64())
+        .collect();
+    assert!(shares.is_sorted());
+    let p99 = shares.iter().position(|&share| share >= 0.99).expect("far enough");
+    for (index, variant) in results.summary.variants.iter().enumerate() {
+        let latencies = &variant.clients.get("web").expect("a client").latency_seconds;
+        near(
+            &cdf["seconds"][index][p99],
+            latencies.get("p99").and_then(|p99| p99.value).expect("a figure"),
+            0.05,
+        );
+    }
+    let edge = &data["mesh"]["edges"][0];
+    assert_eq!(edge["name"], "web->frontend/home");
+    assert_eq!(edge["words"][2][0], "100/s");
+    assert_eq!(edge["trouble"], serde_json::json!([2, 2, 1]));
 }
 
 #[test]

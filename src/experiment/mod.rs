@@ -1,6 +1,7 @@
 //! Many runs: variants times replications, folded in the order of the cells, whatever the threads do.
 
 pub mod compare;
+pub mod effects;
 pub mod endpoints;
 pub mod expect;
 pub mod fold;

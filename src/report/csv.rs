@@ -105,6 +105,7 @@ fn endpoint_rows(rows: &mut Rows<'_>, endpoint: &EndpointSummary) {
 
 fn edge_rows(rows: &mut Rows<'_>, edge: &EdgeSummary) {
     rows.value("calls_total", &edge.calls_total);
+    rows.value("calls_per_second", &edge.calls_per_second);
     rows.value("attempts_total", &edge.attempts_total);
     rows.value("availability_ratio", &edge.availability_ratio);
     rows.value("attempts_per_call_ratio", &edge.attempts_per_call_ratio);

@@ -4,6 +4,7 @@ use crate::experiment::fold::{ClientFold, ServiceFold, VariantResult};
 use crate::experiment::{ANSWERERS, Names, Outcome, Scenario};
 use crate::measure::{Histogram, Series};
 use crate::report::summary::ENDPOINTS_LISTED_MAX;
+use crate::time::Duration;
 
 /// All curves.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,6 +73,15 @@ impl Curves {
         let replications = f64::from(result.replications);
         for (name, fold) in names.clients.iter().zip(&result.clients) {
             self.add_client(variant, name, fold, replications);
+            let burnt = budget_burnt(fold, result.warmup);
+            self.push(
+                variant,
+                "client",
+                name,
+                "error_budget_burnt_ratio",
+                &fold.requests_over_time,
+                burnt,
+            );
         }
         for (service, fold) in names.services.iter().zip(&result.services) {
             self.add_service(variant, service, fold, replications);
@@ -188,6 +198,25 @@ fn shares(all: &Series, failures: &Series) -> Vec<Option<f64>> {
     pairs
         .map(|(&all, &failed)| (all > 0).then(|| all.saturating_sub(failed) as f64 / all as f64))
         .collect()
+}
+
+/// Failures since the warm-up over those that the objective allows for the whole of the measured time: 1 where the budget is
+/// spent. It ends at the figure of the summary, but for the part of a bucket that the warm-up may cut off.
+fn budget_burnt(fold: &ClientFold, warmup: Duration) -> Vec<Option<f64>> {
+    let requests = &fold.requests_over_time;
+    let width = requests.width(0).0.max(1);
+    let first = warmup.0.div_ceil(width) as usize;
+    let all: u64 = requests.sums().iter().skip(first).sum();
+    let budget = all as f64 * (1.0 - fold.objective);
+    let mut failed = 0;
+    let burnt = |(bucket, &failures): (usize, &u64)| {
+        if bucket < first || budget <= 0.0 {
+            return None;
+        }
+        failed += failures;
+        Some(failed as f64 / budget)
+    };
+    fold.failures_over_time.sums().iter().enumerate().map(burnt).collect()
 }
 
 /// The quantiles in seconds that enough values stand for.

@@ -101,6 +101,11 @@ pub fn digits(figure: f64, significant: usize) -> String {
     format!("{figure:.*}", decimals_for(figure, significant).min(9))
 }
 
+/// `figure` with `significant` digits and an exponent.
+pub fn exponential(figure: f64, significant: usize) -> String {
+    format!("{figure:.*e}", significant.saturating_sub(1))
+}
+
 /// `figure` with at most `decimals` decimals.
 pub fn trimmed(figure: f64, decimals: usize) -> String {
     let text = format!("{figure:.decimals$}");

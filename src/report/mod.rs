@@ -7,7 +7,6 @@ pub mod chart;
 pub mod check;
 pub mod csv;
 pub mod curves;
-mod failures;
 mod format;
 pub mod html;
 pub mod json;
@@ -19,6 +18,7 @@ pub mod summary;
 pub mod table;
 pub mod write;
 
+use chart::Picture;
 pub use curves::Curves;
 pub use named::Named;
 pub use replications::Replications;
@@ -65,10 +65,14 @@ impl Results {
     /// The files that are drawn: charts and the HTML page.
     pub fn drawn(&self) -> Vec<NamedBytes> {
         let charts = chart::draw_all(self);
-        let page = ("report.html".to_string(), html::page(&self.summary, &charts));
-        let files = charts
-            .into_iter()
-            .map(|chart| (format!("charts/{}.svg", chart.name), chart.svg.into_bytes()));
+        let page = (write::PAGE.to_string(), html::page(self, &charts));
+        let files = charts.into_iter().flat_map(|chart| {
+            let Picture { svg, png } = chart.picture;
+            [
+                (format!("{}/{}.svg", write::CHARTS, chart.name), svg.into_bytes()),
+                (format!("{}/{}.png", write::CHARTS, chart.name), png),
+            ]
+        });
         files.chain([page]).collect()
     }
 }

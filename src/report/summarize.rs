@@ -1,6 +1,7 @@
 //! From the folded results of an experiment to the [`Summary`]: names for indices, seconds for nanoseconds, intervals.
 
 use crate::experiment::compare::{self, Comparison, Metric, Subject, Verdict};
+use crate::experiment::effects::effects;
 use crate::experiment::fold::{
     ClientFold, EdgeFold, EndpointFold, LatencyFold, QUANTILE_NAMES, QUANTILES, ServiceFold, VariantResult, WindowFold,
 };
@@ -110,9 +111,13 @@ fn of_variant(variant: &Variant, result: &VariantResult) -> VariantSummary {
             of_client(client, &vec![seconds; client.requests.len()])
         }),
         services: result.services.iter().enumerate().map(service).collect(),
-        edges: named(&names.edges, &result.edges, of_edge),
+        edges: named(&names.edges, &result.edges, |edge| of_edge(edge, seconds)),
         incidents: incidents(variant, result),
         windows: windows(variant, result),
+        effects: effects(&variant.plan)
+            .into_iter()
+            .map(|(name, how)| (name.to_string(), how))
+            .collect(),
     }
 }
 
@@ -224,9 +229,10 @@ fn rate(counts: &[f64], seconds: &[f64]) -> Value {
     }
 }
 
-fn of_edge(fold: &EdgeFold) -> EdgeSummary {
+fn of_edge(fold: &EdgeFold, seconds: f64) -> EdgeSummary {
     EdgeSummary {
         calls_total: Value::exact(total(&fold.calls)),
+        calls_per_second: rate(&fold.calls, &vec![seconds; fold.calls.len()]),
         attempts_total: Value::exact(total(&fold.attempts)),
         availability_ratio: share(&difference(&fold.calls, &fold.failed), &fold.calls),
         attempts_per_call_ratio: ratio(&fold.attempts, &fold.calls),

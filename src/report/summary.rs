@@ -102,6 +102,9 @@ pub struct VariantSummary {
     /// What clients went through in the windows of time that expectations look at: `during crash`.
     #[serde(default)]
     pub windows: Named<WindowSummary>,
+    /// Which parts of the model it uses, and how; null where a part is off.
+    #[serde(default)]
+    pub effects: Named<Option<String>>,
 }
 
 /// How a fault went. Where it comes several times in a replication, times are means over these, and requests lost their sum.
@@ -188,6 +191,9 @@ pub struct ClientSummary {
 pub struct EdgeSummary {
     /// Calls.
     pub calls_total: Value,
+    /// Calls a second.
+    #[serde(default)]
+    pub calls_per_second: Value,
     /// Attempts.
     pub attempts_total: Value,
     /// The share of calls that succeeded.

@@ -1,11 +1,19 @@
 //! Files, written beside their places and renamed: a results folder is complete or not there.
 //!
 //! A folder that does not exist yet is made under another name and renamed as a whole. Into one that exists each file is
-//! written beside its place first, and only when all are written are they renamed; what else lies there is left alone.
+//! written beside its place first, and only when all are written are they renamed. Then drawings of an earlier run that this one
+//! does not have are removed, as they would belong to other figures; what else lies there is left alone.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use crate::report::chart;
+
+/// The HTML page in a results folder.
+pub const PAGE: &str = "report.html";
+/// The folder of charts in a results folder.
+pub const CHARTS: &str = "charts";
 
 /// A file of a results folder: its path in it, and its bytes.
 pub type NamedBytes = (String, Vec<u8>);
@@ -77,7 +85,27 @@ fn replace_files(folder: &Path, files: &[NamedBytes]) -> io::Result<()> {
             let _ = fs::remove_file(beside);
         }
     }
-    written
+    written?;
+    remove_stale(folder, files)
+}
+
+/// Removes drawings that are not among `files`.
+fn remove_stale(folder: &Path, files: &[NamedBytes]) -> io::Result<()> {
+    let mut stale = vec![PAGE.to_string()];
+    // Without such a folder there is nothing in it.
+    for entry in fs::read_dir(folder.join(CHARTS)).into_iter().flatten() {
+        if let Some(name) = entry?.file_name().to_str().filter(|name| chart::is_chart(name)) {
+            stale.push(format!("{CHARTS}/{name}"));
+        }
+    }
+    stale.retain(|name| files.iter().all(|(file, _)| file != name));
+    stale
+        .iter()
+        .map(|name| folder.join(name))
+        .try_for_each(|path| match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(told(&error, &path)),
+            _ => Ok(()),
+        })
 }
 
 fn write_all(files: &[NamedBytes], mut place: impl FnMut(&str) -> PathBuf) -> io::Result<()> {
@@ -152,6 +180,23 @@ mod tests {
         assert_eq!(fs::read_to_string(root.path().join("a.json")).expect("a file"), "new");
         assert_eq!(names(root.path()), ["a.json", "charts", "mine.txt"]);
         assert_eq!(names(&root.path().join("charts")), ["b.svg"]);
+    }
+
+    #[test]
+    fn drawings_of_an_earlier_run_are_removed() {
+        let root = tempfile::tempdir().expect("a folder");
+        let earlier = [
+            "a.json",
+            "report.html",
+            "charts/latency_cdf.web.svg",
+            "charts/latency_cdf.svg",
+            "charts/topology.png",
+        ];
+        write_folder(root.path(), &files(&earlier.map(|name| (name, "old")))).expect("it can be written");
+        fs::write(root.path().join("charts/mine.svg"), "mine").expect("a file");
+        write_folder(root.path(), &files(&[("a.json", "new"), ("charts/latency_cdf.svg", "new")])).expect("it can be written");
+        assert_eq!(names(root.path()), ["a.json", "charts"]);
+        assert_eq!(names(&root.path().join("charts")), ["latency_cdf.svg", "mine.svg"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::report::Results;
 use crate::report::chart::axis::Axis;
-use crate::report::chart::canvas::{Anchor, INK, MUTED, Tone, Weight, picture, series};
+use crate::report::chart::canvas::{Anchor, INK, MUTED, Picture, Tone, Weight, picture, series};
 use crate::report::chart::timeline::{Frame, LegendItem, Timeline, head, head_height, points};
 use crate::report::format;
 
@@ -19,7 +19,7 @@ struct Panel {
 }
 
 /// The chart of a client; `None` where nothing failed.
-pub fn draw(results: &Results, client: &str) -> Option<(String, String)> {
+pub fn draw(results: &Results, client: &str) -> Option<(String, Picture)> {
     let summary = &results.summary;
     let mut kinds: Vec<String> = Vec::new();
     for curve in &results.curves.over_time {
@@ -48,6 +48,7 @@ pub fn draw(results: &Results, client: &str) -> Option<(String, String)> {
         .enumerate()
         .map(|(index, kind)| LegendItem {
             tone: tone(index),
+            marker: None,
             label: kind.replace('_', " "),
             width: 8.0,
             opacity: 0.8,

@@ -1,4 +1,4 @@
-//! A surface to draw on: plotters' SVG, in quarters of a pixel, in colours that adapt to light and dark.
+//! A surface to draw on: plotters' SVG and pixels, in quarters of a pixel, in colours that adapt to light and dark.
 //!
 //! plotters places shapes on whole units, so a unit is a quarter of a pixel here. Colours are written as attributes, and a
 //! style sheet says for each of them what it is on a dark ground: viewers without style sheets show the light picture.
@@ -6,8 +6,11 @@
 use std::fmt::Write;
 
 use plotters::coord::Shift;
+use plotters::element::{Drawable, PointCollection};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::report::chart::bitmap;
 
 /// Units in a pixel.
 const UNITS: f64 = 4.0;
@@ -61,8 +64,13 @@ const SERIES: [Tone; 8] = [
 ];
 
 /// The colour of the series at `index`.
-pub fn series(index: usize) -> Tone {
+pub const fn series(index: usize) -> Tone {
     SERIES[index % SERIES.len()]
+}
+
+/// The colours of all series on a light and on a dark ground.
+pub fn series_tones() -> Vec<[String; 2]> {
+    SERIES.iter().map(|tone| [hex(tone.light), hex(tone.dark)]).collect()
 }
 
 /// How a theme names its style rules.
@@ -112,30 +120,58 @@ pub enum Weight {
 
 /// The surface. Places are in pixels from the top left.
 pub struct Canvas<'a> {
-    area: DrawingArea<SVGBackend<'a>, Shift>,
+    surface: Surface<'a>,
+}
+
+enum Surface<'a> {
+    Svg(DrawingArea<SVGBackend<'a>, Shift>),
+    Bitmap(DrawingArea<BitMapBackend<'a>, Shift>),
+}
+
+/// A picture in both formats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// As SVG.
+    pub svg: String,
+    /// As PNG, in the light colours.
+    pub png: Vec<u8>,
 }
 
 /// Draws a picture of [`WIDTH`] by `height` pixels that shows what `title` says.
-pub fn picture(height: f64, title: &str, draw: impl FnOnce(&Canvas<'_>)) -> String {
+pub fn picture(height: f64, title: &str, draw: impl Fn(&Canvas<'_>)) -> Picture {
+    picture_of_width(WIDTH, height, title, draw)
+}
+
+/// Draws a picture of `width` by `height` pixels that shows what `title` says.
+pub fn picture_of_width(width: f64, height: f64, title: &str, draw: impl Fn(&Canvas<'_>)) -> Picture {
+    let size = (units(width) as u32, units(height) as u32);
     let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (units(WIDTH) as u32, units(height) as u32)).into_drawing_area();
-        let canvas = Canvas { area };
-        canvas.rectangle((0.0, 0.0), (WIDTH, height), PAPER, 1.0);
+    let show = |surface: Surface<'_>| {
+        let canvas = Canvas { surface };
+        canvas.rectangle((0.0, 0.0), (width, height), PAPER, 1.0);
         draw(&canvas);
-        drawn(canvas.area.present());
+        canvas.present();
+    };
+    show(Surface::Svg(SVGBackend::with_string(&mut svg, size).into_drawing_area()));
+    let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
+    bitmap::register_fonts();
+    show(Surface::Bitmap(
+        BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area(),
+    ));
+    Picture {
+        svg: finish(&svg, (width, height), title),
+        png: bitmap::png(&pixels, size),
     }
-    finish(&svg, height, title)
 }
 
 /// Puts size, title and style where plotters wrote the size in units.
-fn finish(svg: &str, height: f64, title: &str) -> String {
+fn finish(svg: &str, (width, height): (f64, f64), title: &str) -> String {
     let body = svg.split_once('>').map_or("", |(_, body)| body);
-    let (wide, high) = (units(WIDTH), units(height));
+    let (wide, high) = (units(width), units(height));
     let title = escape(title);
     let dark = THEME.dark_rules("svg");
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {wide} {high}\" role=\"img\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {wide} {high}\" role=\"img\" \
          aria-label=\"{title}\">\n<title>{title}</title>\n<style>@media (prefers-color-scheme:dark){{{dark}}}</style>{body}"
     )
 }
@@ -170,33 +206,55 @@ fn drawn<E: std::fmt::Debug>(result: Result<(), E>) {
 }
 
 impl Canvas<'_> {
+    fn show<E>(&self, element: &E)
+    where
+        for<'a> E: Drawable<SVGBackend<'a>> + Drawable<BitMapBackend<'a>>,
+        for<'b> &'b E: PointCollection<'b, (i32, i32)>,
+    {
+        match &self.surface {
+            Surface::Svg(area) => drawn(area.draw(element)),
+            Surface::Bitmap(area) => drawn(area.draw(element)),
+        }
+    }
+
+    fn present(&self) {
+        match &self.surface {
+            Surface::Svg(area) => drawn(area.present()),
+            Surface::Bitmap(area) => drawn(area.present()),
+        }
+    }
+
     /// A line through `points`.
     pub fn line(&self, points: &[(f64, f64)], tone: Tone, width: f64, opacity: f64) {
         let style = color(tone, opacity).stroke_width(units(width) as u32);
-        let path = PathElement::new(points.iter().copied().map(at).collect::<Vec<_>>(), style);
-        drawn(self.area.draw(&path));
+        self.show(&PathElement::new(points.iter().copied().map(at).collect::<Vec<_>>(), style));
     }
 
     /// A filled rectangle.
     pub fn rectangle(&self, from: (f64, f64), to: (f64, f64), tone: Tone, opacity: f64) {
-        drawn(
-            self.area
-                .draw(&Rectangle::new([at(from), at(to)], color(tone, opacity).filled())),
-        );
+        self.show(&Rectangle::new([at(from), at(to)], color(tone, opacity).filled()));
     }
 
     /// A filled area with this outline.
     pub fn area(&self, outline: &[(f64, f64)], tone: Tone, opacity: f64) {
         let outline = outline.iter().copied().map(at).collect::<Vec<_>>();
-        drawn(self.area.draw(&Polygon::new(outline, color(tone, opacity).filled())));
+        self.show(&Polygon::new(outline, color(tone, opacity).filled()));
     }
 
     /// A dot.
     pub fn dot(&self, centre: (f64, f64), radius: f64, tone: Tone) {
-        drawn(
-            self.area
-                .draw(&Circle::new(at(centre), units(radius), color(tone, 1.0).filled())),
-        );
+        self.show(&Circle::new(at(centre), units(radius), color(tone, 1.0).filled()));
+    }
+
+    /// The shape that tells series apart where colours do not: see [`shape`].
+    pub fn marker(&self, (x, y): (f64, f64), index: usize, radius: f64, tone: Tone) {
+        match shape(index, radius) {
+            None => self.dot((x, y), radius, tone),
+            Some(outline) => {
+                let outline: Vec<(f64, f64)> = outline.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect();
+                self.area(&outline, tone, 1.0);
+            }
+        }
     }
 
     /// One line of text, vertically centred at its place.
@@ -210,15 +268,45 @@ impl Canvas<'_> {
             Anchor::Middle => HPos::Center,
             Anchor::End => HPos::Right,
         };
-        // plotters divides sizes by 1.24 on their way into SVG.
-        let font = FontDesc::new(FontFamily::SansSerif, size * UNITS * 1.24, style).color(&color(tone, 1.0));
+        // plotters divides sizes by 1.24 on their way into SVG; in pictures they are the height of a line.
+        let factor = match self.surface {
+            Surface::Svg(_) => 1.24,
+            Surface::Bitmap(_) => bitmap::LINE_HEIGHT,
+        };
+        let font = FontDesc::new(FontFamily::SansSerif, size * UNITS * factor, style).color(&color(tone, 1.0));
+        let style = font.pos(Pos::new(horizontal, VPos::Center));
         // Escaped by plotters.
-        drawn(self.area.draw(&Text::new(
-            text.to_string(),
-            at(place),
-            font.pos(Pos::new(horizontal, VPos::Center)),
-        )));
+        self.show(&Text::new(text.to_string(), at(place), style));
     }
+}
+
+/// The outline of the marker of the series at `index` around its centre; `None` is a circle.
+fn shape(index: usize, radius: f64) -> Option<Vec<(f64, f64)>> {
+    let r = radius;
+    Some(match index % 6 {
+        0 => return None,
+        1 => vec![(-r, -r), (r, -r), (r, r), (-r, r)],
+        2 => vec![(0.0, -1.3 * r), (1.25 * r, r), (-1.25 * r, r)],
+        3 => vec![(0.0, -1.4 * r), (1.4 * r, 0.0), (0.0, 1.4 * r), (-1.4 * r, 0.0)],
+        4 => vec![(0.0, 1.3 * r), (1.25 * r, -r), (-1.25 * r, -r)],
+        _ => {
+            let (n, w) = (0.45 * r, 1.35 * r);
+            vec![
+                (-n, -w),
+                (n, -w),
+                (n, -n),
+                (w, -n),
+                (w, n),
+                (n, n),
+                (n, w),
+                (-n, w),
+                (-n, n),
+                (-w, n),
+                (-w, -n),
+                (-n, -n),
+            ]
+        }
+    })
 }
 
 fn color(

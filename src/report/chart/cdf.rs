@@ -2,7 +2,7 @@
 
 use crate::report::Results;
 use crate::report::chart::axis::Axis;
-use crate::report::chart::canvas::{picture, series};
+use crate::report::chart::canvas::{Picture, picture, series};
 use crate::report::chart::timeline::{Frame, LegendItem, head, head_height};
 use crate::report::curves::Latencies;
 use crate::report::format;
@@ -16,7 +16,7 @@ const SHARE_MIN: f64 = 0.02;
 const PLOT: f64 = 340.0;
 
 /// The chart of a client's latencies; `None` where nothing succeeded.
-pub fn draw(results: &Results, client: &str) -> Option<(String, String)> {
+pub fn draw(results: &Results, client: &str) -> Option<(String, Picture)> {
     let summary = &results.summary;
     let curves: Vec<_> = summary
         .variants
@@ -48,6 +48,7 @@ pub fn draw(results: &Results, client: &str) -> Option<(String, String)> {
             .map(|p99| format!(" (p99 {})", format::latency(p99)));
         LegendItem {
             tone: series(*index),
+            marker: Some(*index),
             label: format!("{}{}", latencies.variant, p99.unwrap_or_default()),
             width: 2.5,
             opacity: 1.0,
@@ -68,6 +69,7 @@ pub fn draw(results: &Results, client: &str) -> Option<(String, String)> {
         for (index, _, points) in &curves {
             let points = thinned(points, &frame);
             frame.curve(canvas, &points, series(*index), 2.5, 0.92);
+            frame.markers(canvas, &points, *index, series(*index));
         }
     });
     Some((title, svg))

@@ -1,7 +1,7 @@
 //! Variants side by side: figures with their intervals, one panel each.
 
 use crate::report::chart::axis::Axis;
-use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, WIDTH, Weight, picture, series, text_width};
+use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, Picture, WIDTH, Weight, picture, series, text_width};
 use crate::report::chart::timeline::{SMALL, head, head_height};
 use crate::report::format;
 use crate::report::summary::{ClientSummary, Summary, Value};
@@ -21,21 +21,32 @@ const LATENCIES: [&str; 4] = ["mean", "p50", "p99", "p99.9"];
 const PANELS_MAX: usize = 4;
 
 /// A figure by variant.
-struct Panel<'a> {
-    name: String,
-    values: Vec<Option<&'a Value>>,
-    show: fn(&Value) -> String,
-    tick: fn(f64) -> String,
+pub struct Panel<'a> {
+    /// What it is.
+    pub name: String,
+    /// The figures, in the order of the variants.
+    pub values: Vec<Option<&'a Value>>,
+    /// How one is told.
+    pub show: fn(&Value) -> String,
+    /// How a tick of the axis is told.
+    pub tick: fn(f64) -> String,
 }
 
 /// The chart of a client; `None` where nothing is known.
-pub fn draw(summary: &Summary, client: &str) -> Option<(String, String)> {
+pub fn draw(summary: &Summary, client: &str) -> Option<(String, Picture)> {
     let clients: Vec<Option<&ClientSummary>> = summary.variants.iter().map(|variant| variant.clients.get(client)).collect();
     let panels = panels(&clients);
     if panels.is_empty() {
         return None;
     }
     let title = format!("{client}: variants side by side");
+    let words = "dots are estimates, lines their 95 % confidence intervals over the replications";
+    let picture = forest(summary, &title, words, &panels);
+    Some((title, picture))
+}
+
+/// Figures with their intervals, a row for each variant and a panel for each figure.
+pub fn forest(summary: &Summary, title: &str, words: &str, panels: &[Panel<'_>]) -> Picture {
     let names = summary
         .variants
         .iter()
@@ -43,15 +54,10 @@ pub fn draw(summary: &Summary, client: &str) -> Option<(String, String)> {
         .fold(60.0, f64::max)
         .min(NAMES_MAX);
     let top = head_height(&[]);
-    let panel_height = PANEL_HEAD + ROW * clients.len() as f64 + PANEL_FOOT;
+    let panel_height = PANEL_HEAD + ROW * summary.variants.len() as f64 + PANEL_FOOT;
     let lines = panels.len().div_ceil(COLUMNS);
-    let svg = picture(top + panel_height * lines as f64 - 12.0, &title, |canvas| {
-        head(
-            canvas,
-            &title,
-            "dots are estimates, lines their 95 % confidence intervals over the replications",
-            &[],
-        );
+    picture(top + panel_height * lines as f64 - 12.0, title, |canvas| {
+        head(canvas, title, words, &[]);
         let left = 24.0 + names + 14.0;
         let width = (WIDTH - 24.0 - left - GUTTER * (COLUMNS as f64 - 1.0)) / COLUMNS as f64;
         for (index, panel) in panels.iter().enumerate() {
@@ -62,18 +68,11 @@ pub fn draw(summary: &Summary, client: &str) -> Option<(String, String)> {
         for line in 0..lines {
             for (row, variant) in summary.variants.iter().enumerate() {
                 let y = top + panel_height * line as f64 + PANEL_HEAD + ROW * (row as f64 + 0.5);
-                canvas.text(
-                    (24.0, y),
-                    &shortened(&variant.name, names),
-                    SMALL,
-                    INK,
-                    Anchor::Start,
-                    Weight::Plain,
-                );
+                let name = shortened(&variant.name, names);
+                canvas.text((24.0, y), &name, SMALL, INK, Anchor::Start, Weight::Plain);
             }
         }
-    });
-    Some((title, svg))
+    })
 }
 
 fn panels<'a>(clients: &[Option<&'a ClientSummary>]) -> Vec<Panel<'a>> {
@@ -122,7 +121,9 @@ impl Panel<'_> {
         });
         let (low, high) = ends.fold((f64::MAX, f64::MIN), |(low, high), [a, b]| (low.min(a), high.max(b)));
         let margin = ((high - low) * 0.12).max(high.abs() * 1e-6);
-        Axis::linear((low - margin).max(0.0), high + margin, 4, self.tick)
+        // What cannot be negative does not look as if it could.
+        let from = if low < 0.0 { low - margin } else { (low - margin).max(0.0) };
+        Axis::linear(from, high + margin, 4, self.tick)
     }
 
     fn draw(&self, canvas: &Canvas<'_>, (left, right): (f64, f64), top: f64) {
@@ -152,7 +153,7 @@ impl Panel<'_> {
                     canvas.line(&[(x(end), y - 5.0), (x(end), y + 5.0)], tone, 1.5, 1.0);
                 }
             }
-            canvas.dot((x(figure), y), 4.5, tone);
+            canvas.marker((x(figure), y), row, 4.5, tone);
             canvas.text(
                 (right + FIGURES, y),
                 &(self.show)(value),
@@ -172,4 +173,14 @@ pub fn shortened(name: &str, width: f64) -> String {
     }
     let fitting = (width / text_width("x", SMALL)) as usize;
     name.chars().take(fitting.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// The end of `name` where it would be wider than `width`: endpoints differ in their last letters.
+pub fn shortened_from_start(name: &str, width: f64) -> String {
+    if text_width(name, SMALL) <= width + 1.0 {
+        return name.to_string();
+    }
+    let fitting = (width / text_width("x", SMALL)) as usize;
+    let left_out = name.chars().count().saturating_sub(fitting.saturating_sub(1));
+    ['…'].into_iter().chain(name.chars().skip(left_out)).collect()
 }

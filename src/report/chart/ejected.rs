@@ -2,7 +2,7 @@
 
 use crate::report::Results;
 use crate::report::chart::axis::Axis;
-use crate::report::chart::canvas::{picture, series};
+use crate::report::chart::canvas::{Picture, picture, series};
 use crate::report::chart::timeline::{Frame, LegendItem, Timeline, head, head_height, points};
 use crate::report::format;
 
@@ -13,8 +13,8 @@ const SERVICES_MAX: usize = 4;
 /// Variants by index, each with its values over time.
 type Curves = Vec<(usize, Vec<Option<(f64, f64)>>)>;
 
-/// The charts, each with its service; none where nothing was ever kept out.
-pub fn draw_all(results: &Results) -> Vec<(String, String, String)> {
+/// The services that have a chart; none where nothing was ever kept out.
+pub fn services(results: &Results) -> Vec<String> {
     let mut services: Vec<(&str, f64)> = Vec::new();
     for curve in results
         .curves
@@ -30,17 +30,12 @@ pub fn draw_all(results: &Results) -> Vec<(String, String, String)> {
     }
     services.retain(|&(_, sum)| sum > 0.0);
     services.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    services
-        .iter()
-        .take(SERVICES_MAX)
-        .filter_map(|(service, _)| {
-            let (title, svg) = draw(results, service)?;
-            Some((service.to_string(), title, svg))
-        })
-        .collect()
+    services.truncate(SERVICES_MAX);
+    services.into_iter().map(|(service, _)| service.to_string()).collect()
 }
 
-fn draw(results: &Results, service: &str) -> Option<(String, String)> {
+/// The chart of a service; `None` where nothing is known.
+pub fn draw(results: &Results, service: &str) -> Option<(String, Picture)> {
     let summary = &results.summary;
     let of_variants = |metric: &str| -> Curves {
         let variants = summary.variants.iter().enumerate();
@@ -65,6 +60,7 @@ fn draw(results: &Results, service: &str) -> Option<(String, String)> {
         .iter()
         .map(|&(index, _)| LegendItem {
             tone: series(index),
+            marker: Some(index),
             label: summary.variants[index].name.clone(),
             width: 2.2,
             opacity: 1.0,
@@ -92,6 +88,7 @@ fn draw(results: &Results, service: &str) -> Option<(String, String)> {
         }
         for (index, points) in &ejected {
             frame.curve(canvas, points, series(*index), 2.2, 0.92);
+            frame.markers(canvas, points, *index, series(*index));
         }
     });
     Some((title, svg))

@@ -3,7 +3,7 @@
 //! A strip per service and variant; a cell per endpoint, in their order. Readable for three endpoints and for a hundred:
 //! where there are more than fit, neighbours share a cell, which shows the one furthest from the even share.
 
-use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, Tone, WIDTH, Weight, picture, series, text_width};
+use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, Picture, Tone, WIDTH, Weight, picture, series, text_width};
 use crate::report::chart::compare::shortened;
 use crate::report::chart::timeline::{head, head_height};
 use crate::report::format;
@@ -19,7 +19,7 @@ const LEFT: f64 = 196.0;
 const RIGHT: f64 = WIDTH - 100.0;
 
 /// The chart; `None` where no service has two endpoints with requests.
-pub fn draw(summary: &Summary) -> Option<(String, String)> {
+pub fn draw(summary: &Summary) -> Option<(String, Picture)> {
     let mut services = services(summary);
     let strips = summary.variants.len();
     let shown = (STRIPS_MAX / strips.max(1)).max(1);
@@ -44,7 +44,7 @@ pub fn draw(summary: &Summary) -> Option<(String, String)> {
         head(canvas, &title, &words, &[]);
         scale(canvas, top - 24.0);
         let mut y = top;
-        for service in services {
+        for &service in &services {
             canvas.text((24.0, y + 16.0), service, 13.0, INK, Anchor::Start, Weight::Strong);
             y += SERVICE;
             for variant in &summary.variants {
@@ -78,6 +78,13 @@ fn services(summary: &Summary) -> Vec<&str> {
         .filter(|(_, service)| spread(service))
         .map(|(name, _)| name)
         .collect()
+}
+
+/// The services that have a load to spread, those with the least even one first.
+pub fn services_by_imbalance(summary: &Summary) -> Vec<&str> {
+    let mut services = services(summary);
+    services.sort_by(|a, b| imbalance(summary, b).total_cmp(&imbalance(summary, a)));
+    services
 }
 
 fn imbalance(summary: &Summary, service: &str) -> f64 {
@@ -161,13 +168,13 @@ fn furthest(requests: &[f64], even: f64) -> f64 {
 }
 
 /// Blue below the even share, red above; full at nothing and at twice the share.
-fn shade(load: f64) -> (Tone, f64) {
+pub fn shade(load: f64) -> (Tone, f64) {
     let tone = if load < 1.0 { series(0) } else { series(1) };
     (tone, ((load - 1.0).abs()).min(1.0) * 0.85)
 }
 
 /// What the shades mean.
-fn scale(canvas: &Canvas<'_>, y: f64) {
+pub fn scale(canvas: &Canvas<'_>, y: f64) {
     const STEPS: usize = 21;
     let (left, width) = (LEFT, 9.0);
     for step in 0..STEPS {

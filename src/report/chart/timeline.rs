@@ -11,11 +11,17 @@ const LEFT: f64 = 72.0;
 const RIGHT: f64 = WIDTH - 24.0;
 const LEGEND_TOP: f64 = 66.0;
 const LINE: f64 = 20.0;
+/// Half the width of a marker on a curve.
+const MARKER: f64 = 4.2;
+/// Markers on a curve, about.
+const MARKERS: f64 = 7.0;
 
 /// What a colour stands for.
 pub struct LegendItem {
     /// Its colour.
     pub tone: Tone,
+    /// The number of its marker, where it has one.
+    pub marker: Option<usize>,
     /// Its words.
     pub label: String,
     /// The width of its line.
@@ -30,6 +36,9 @@ pub fn head(canvas: &Canvas<'_>, title: &str, subtitle: &str, legend: &[LegendIt
     canvas.text((24.0, 45.0), subtitle, SMALL, MUTED, Anchor::Start, Weight::Plain);
     for (item, place) in legend.iter().zip(legend_places(legend)) {
         canvas.line(&[place, (place.0 + 22.0, place.1)], item.tone, item.width, item.opacity);
+        if let Some(marker) = item.marker {
+            canvas.marker((place.0 + 11.0, place.1), marker, MARKER, item.tone);
+        }
         let beside = (place.0 + 28.0, place.1);
         canvas.text(beside, &item.label, SMALL, INK, Anchor::Start, Weight::Plain);
     }
@@ -79,6 +88,12 @@ impl Frame {
         }
     }
 
+    /// The same frame, but from `left` to `right`.
+    pub fn between(mut self, left: f64, right: f64) -> Frame {
+        (self.left, self.right) = (left, right);
+        self
+    }
+
     /// Where the values lie.
     pub fn point(&self, x: f64, y: f64) -> (f64, f64) {
         (self.x_of(x), self.bottom - self.y.place(y) * (self.bottom - self.top))
@@ -92,9 +107,31 @@ impl Frame {
     pub fn axes(&self, canvas: &Canvas<'_>, x_name: &str) {
         for (value, label) in &self.y.ticks {
             let (_, y) = self.point(0.0, *value);
-            canvas.line(&[(self.left, y), (self.right, y)], GRID, 1.0, 1.0);
             canvas.text((self.left - 8.0, y), label, SMALL, MUTED, Anchor::End, Weight::Plain);
         }
+        self.axes_without_labels(canvas, x_name);
+    }
+
+    /// The same without what the ticks of the y axis are.
+    pub fn axes_without_labels(&self, canvas: &Canvas<'_>, x_name: &str) {
+        for (value, _) in &self.y.ticks {
+            let (_, y) = self.point(0.0, *value);
+            canvas.line(&[(self.left, y), (self.right, y)], GRID, 1.0, 1.0);
+        }
+        self.axis_below(canvas);
+        let middle = (self.left + self.right) / 2.0;
+        canvas.text(
+            (middle, self.bottom + 36.0),
+            x_name,
+            SMALL,
+            MUTED,
+            Anchor::Middle,
+            Weight::Plain,
+        );
+    }
+
+    /// The x axis with its ticks.
+    pub fn axis_below(&self, canvas: &Canvas<'_>) {
         let mut free_from = f64::MIN;
         for (value, label) in &self.x.ticks {
             let x = self.x_of(*value);
@@ -106,15 +143,6 @@ impl Frame {
             }
         }
         canvas.line(&[(self.left, self.bottom), (self.right, self.bottom)], MUTED, 1.0, 1.0);
-        let middle = (self.left + self.right) / 2.0;
-        canvas.text(
-            (middle, self.bottom + 36.0),
-            x_name,
-            SMALL,
-            MUTED,
-            Anchor::Middle,
-            Weight::Plain,
-        );
     }
 
     /// An area between two curves over the same places.
@@ -136,11 +164,30 @@ impl Frame {
         }
     }
 
+    /// A horizontal line at a value that matters.
+    pub fn level(&self, canvas: &Canvas<'_>, value: f64, tone: Tone) {
+        let (_, y) = self.point(0.0, value);
+        canvas.line(&[(self.left, y), (self.right, y)], tone, 1.2, 0.8);
+    }
+
     /// A vertical line for the eye at each tick of the x axis.
     pub fn verticals(&self, canvas: &Canvas<'_>) {
         for (value, _) in &self.x.ticks {
             let x = self.x_of(*value);
             canvas.line(&[(x, self.top), (x, self.bottom)], GRID, 1.0, 1.0);
+        }
+    }
+
+    /// Markers on the curve of the series at `index`, at places where no other series has its.
+    pub fn markers(&self, canvas: &Canvas<'_>, points: &[Option<(f64, f64)>], index: usize, tone: Tone) {
+        let step = (self.right - self.left) / MARKERS;
+        let mut next = self.left + step * (0.25 + 0.31 * index as f64).fract();
+        for &(x, y) in points.iter().flatten() {
+            let place = self.point(x, y);
+            if place.0 >= next {
+                canvas.marker(place, index, MARKER, tone);
+                next += step * ((place.0 - next) / step).floor().max(0.0) + step;
+            }
         }
     }
 
@@ -252,6 +299,11 @@ impl Timeline {
     /// Shades warm-up and faults, and names them above the plot.
     pub fn marks(&self, canvas: &Canvas<'_>, frame: &Frame) {
         self.shades(canvas, frame);
+        self.labels(canvas, frame);
+    }
+
+    /// Names warm-up and faults above the plot.
+    pub fn labels(&self, canvas: &Canvas<'_>, frame: &Frame) {
         for span in &self.spans {
             let from = frame.x_of(span.from);
             if span.row < LABEL_ROWS {
@@ -268,6 +320,18 @@ impl Timeline {
         for span in &self.spans {
             let (from, to) = (frame.x_of(span.from), frame.x_of(span.to));
             canvas.rectangle((from, frame.top), (to.max(from + 1.5), frame.bottom), span.shade, 1.0);
+        }
+    }
+}
+
+impl Timeline {
+    /// Lines where faults begin and end, for plots whose ground is taken.
+    pub fn edges(&self, canvas: &Canvas<'_>, frame: &Frame) {
+        for span in self.spans.iter().filter(|span| span.ink == FAULT_INK) {
+            for at in [span.from, span.to] {
+                let x = frame.x_of(at);
+                canvas.line(&[(x, frame.top - 3.0), (x, frame.bottom)], FAULT_INK, 1.2, 0.9);
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What the page says of faults and of windows of time: who noticed, how fast, and what it cost.
 
 use crate::report::format;
-use crate::report::html::{client_header, client_row, table};
+use crate::report::html::Figures;
+use crate::report::html::clients::{client_header, client_row};
+use crate::report::html::parts::{Cell, table};
 use crate::report::summary::{IncidentSummary, Summary, Value};
 
 /// The faults and how each variant went through them.
-pub(super) fn faults(out: &mut String, summary: &Summary) {
+pub fn faults(out: &mut String, summary: &Summary, figures: &Figures<'_>) {
     if summary.variants.iter().all(|variant| variant.faults.is_empty()) {
         return;
     }
@@ -21,8 +23,10 @@ pub(super) fn faults(out: &mut String, summary: &Summary) {
             planned.push(row);
         }
     }
-    table(out, "Faults", &["fault", "from", "to"], planned.into_iter());
-    let rows: Vec<Vec<String>> = summary
+    let planned = planned.into_iter().map(|row| row.into_iter().map(Cell::from).collect());
+    table(out, "What went wrong on purpose", &["fault", "from", "to"], planned);
+    figures.put(out, "incident", None);
+    let rows: Vec<Vec<Cell>> = summary
         .variants
         .iter()
         .flat_map(|variant| variant.incidents.iter().map(|incident| row(&variant.name, incident)))
@@ -50,16 +54,16 @@ pub(super) fn faults(out: &mut String, summary: &Summary) {
     out.push_str("</section>");
 }
 
-fn row(variant: &str, incident: &IncidentSummary) -> Vec<String> {
+fn row(variant: &str, incident: &IncidentSummary) -> Vec<Cell> {
     vec![
-        variant.to_string(),
-        incident.name.clone(),
-        time(&incident.time_to_detect_seconds),
-        format::share(&incident.detected_ratio),
-        time(&incident.time_to_eject_seconds),
-        time(&incident.time_to_shift_seconds),
-        time(&incident.time_to_recover_seconds),
-        format::figure(&incident.requests_lost),
+        variant.into(),
+        incident.name.as_str().into(),
+        Cell::of(&incident.time_to_detect_seconds, time),
+        Cell::of(&incident.detected_ratio, format::share),
+        Cell::of(&incident.time_to_eject_seconds, time),
+        Cell::of(&incident.time_to_shift_seconds, time),
+        Cell::of(&incident.time_to_recover_seconds, time),
+        Cell::of(&incident.requests_lost, format::figure),
     ]
 }
 
@@ -74,7 +78,7 @@ fn time(value: &Value) -> String {
 }
 
 /// What clients went through in the windows that expectations look at.
-pub(super) fn windows(out: &mut String, summary: &Summary) {
+pub fn windows(out: &mut String, summary: &Summary) {
     let mut rows = Vec::new();
     for variant in &summary.variants {
         for (window, figures) in variant.windows.iter() {

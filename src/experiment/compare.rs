@@ -5,7 +5,7 @@
 //! has a confidence of 1 - 0.05 / c. Nothing is ever ranked by point estimates.
 
 use crate::experiment::fold::{ClientFold, QUANTILES, VariantResult};
-use crate::measure::confidence::{self, Estimate};
+use crate::measure::confidence::{self, Estimate, Estimator};
 
 /// What of a client is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub fn simultaneous_level(pairs: usize) -> f64 {
 }
 
 /// Compares every variant with every earlier one, for each client that both have.
-pub fn compare(subjects: &[Subject<'_>]) -> Vec<Comparison> {
+pub fn compare(subjects: &[Subject<'_>], by: Estimator) -> Vec<Comparison> {
     let level = simultaneous_level(subjects.len() * subjects.len().saturating_sub(1) / 2);
     let mut comparisons = Vec::new();
     for (a, of_a) in subjects.iter().enumerate() {
@@ -78,7 +78,7 @@ pub fn compare(subjects: &[Subject<'_>]) -> Vec<Comparison> {
                 };
                 let folds = (&of_a.result.clients[client], &of_b.result.clients[other]);
                 let of_metric = |metric| {
-                    let (difference, ratio, correlation) = pair(metric, folds.0, folds.1, level)?;
+                    let (difference, ratio, correlation) = pair(metric, folds.0, folds.1, by.at(level))?;
                     Some(Comparison {
                         client,
                         metric,
@@ -104,12 +104,12 @@ fn metrics() -> impl Iterator<Item = Metric> {
 
 type Pair = (Estimate, Option<Estimate>, Option<f64>);
 
-fn pair(metric: Metric, a: &ClientFold, b: &ClientFold, level: f64) -> Option<Pair> {
+fn pair(metric: Metric, a: &ClientFold, b: &ClientFold, by: Estimator) -> Option<Pair> {
     let (of_a, of_b) = (of_each(metric, a)?, of_each(metric, b)?);
-    let difference = confidence::paired_difference(&of_a, &of_b, level)?;
+    let difference = by.paired_difference(&of_a, &of_b)?;
     let ratio = match metric {
-        Metric::Availability => confidence::paired_ratio(&failure_shares(&of_a), &failure_shares(&of_b), level),
-        Metric::MeanLatency | Metric::Quantile(_) => confidence::paired_ratio(&of_a, &of_b, level),
+        Metric::Availability => by.paired_ratio(&failure_shares(&of_a), &failure_shares(&of_b)),
+        Metric::MeanLatency | Metric::Quantile(_) => by.paired_ratio(&of_a, &of_b),
     };
     Some((difference, ratio, confidence::correlation(&of_a, &of_b)))
 }

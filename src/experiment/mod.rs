@@ -8,9 +8,11 @@ pub mod progress;
 mod run;
 mod schedule;
 
+use crate::measure::confidence::{Estimator, LEVEL};
 use crate::measure::warmup::{self, Verdict};
 use crate::model::plan::{Plan, Warmup};
 use crate::model::result::{PILOT_BUCKETS, RunResult};
+use crate::random::{self, Streams};
 use crate::time::Duration;
 
 pub use crate::model::result::{ANSWERERS, Failures};
@@ -48,6 +50,13 @@ pub struct Outcome {
     pub warnings: Vec<Warning>,
 }
 
+impl Outcome {
+    /// How many replications every variant has.
+    pub fn replications(&self) -> u32 {
+        self.variants.iter().map(|variant| variant.replications).min().unwrap_or(0)
+    }
+}
+
 /// What makes results less trustworthy than they look.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Warning {
@@ -68,6 +77,14 @@ pub enum Warning {
         /// The whole run.
         duration: Duration,
     },
+}
+
+/// How the intervals of a scenario's results are made.
+pub fn estimator(scenario: &Scenario) -> Estimator {
+    Estimator {
+        level: LEVEL,
+        bootstrap: (scenario.statistics.bootstrap).then(|| Streams::new(scenario.seed, 0).key(random::Purpose::Bootstrap, 0)),
+    }
 }
 
 /// Below this many replications an interval is too wide or too uncertain to lean on.

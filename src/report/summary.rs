@@ -4,6 +4,8 @@
 //! over them with a 95 % interval. What cannot be known is null, with the reason beside it. Nothing here depends on the
 //! wall clock, the host or the number of threads. How it is made of an outcome is in `summarize.rs`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::measure::Estimate;
@@ -129,6 +131,9 @@ pub struct IncidentSummary {
     /// Failed requests that were meant to be sent while it lasted or that it met in flight, less what would have failed by the share of
     /// failures before it: mean over replications.
     pub requests_lost: Value,
+    /// The medians of these times over all replications, those included in which it did not come to that: `time_to_recover`…
+    #[serde(default)]
+    pub median_seconds: Named<Value>,
 }
 
 /// One window of time.
@@ -301,9 +306,16 @@ pub struct Value {
     /// Replications behind the interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n: Option<usize>,
+    /// How the interval was made: `t`, `ratio`, `jackknife`, `sectioning`, `order_statistics`, `bootstrap_t`, `wilson`, `rule_of_three`,
+    /// `paired_t`, `paired_log_ratio`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Cow<'static, str>>,
     /// Why there is no figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How many values the figure would need, where there are too few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<u64>,
 }
 
 /// Whole numbers are written without a fraction.
@@ -333,6 +345,14 @@ impl Value {
         }
     }
 
+    /// No figure, because it needs `needed` values and there are `count`.
+    pub fn too_few(needed: u64, count: u64) -> Value {
+        Value {
+            needs: Some(needed),
+            ..Value::missing(format!("needs {needed} values, has {count}"))
+        }
+    }
+
     /// An estimate, or why there is none.
     pub(super) fn of(estimate: Option<Estimate>, reason: &str) -> Value {
         estimate.map_or_else(|| Value::missing(reason), |estimate| Value::divided(&estimate, 1.0))
@@ -345,7 +365,8 @@ impl Value {
             value: Some(estimate.value / divisor),
             ci95: interval.map(|interval| [interval.low / divisor, interval.high / divisor]),
             n: interval.map(|_| estimate.n),
-            reason: None,
+            method: interval.map(|_| Cow::Borrowed(estimate.method.name())),
+            ..Value::default()
         }
     }
 

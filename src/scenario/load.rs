@@ -17,6 +17,7 @@ use super::patch::{self, Set};
 use super::profile;
 use super::schema::{Document, FUTURE_KEYS, REQUIRED_KEYS};
 use super::source::{Source, Span};
+use super::statistics::Wanted;
 use super::tree::{self, Entry, Node, Resolved, Scalar, Value};
 use super::{Estimate, FaultLabel, Overrides, Scenario, Variant, check};
 use crate::model::Plan;
@@ -35,7 +36,7 @@ const VALUES_MAX: usize = 10 * tree::NODES_MAX;
 /// What a variant may change: the rest is what makes variants comparable.
 const VARIANT_KEYS: [&str; 7] = ["duration", "warmup", "drain", "topology", "clients", "mesh", "faults"];
 /// What only the whole scenario has.
-const COMMON_KEYS: [&str; 8] = [
+const COMMON_KEYS: [&str; 10] = [
     "apiVersion",
     "name",
     "description",
@@ -43,6 +44,8 @@ const COMMON_KEYS: [&str; 8] = [
     "replications",
     "variants",
     "expect",
+    "precision",
+    "statistics",
     "sweep",
 ];
 
@@ -102,18 +105,38 @@ fn sets(overrides: &Overrides, diagnostics: &mut Diagnostics) -> Vec<Set> {
             overrides.replications.map(|replications| replications.to_string()),
         ),
         ("duration", overrides.duration.map(|duration| duration.to_string())),
+        (
+            "statistics.max_replications",
+            overrides.max_replications.map(|replications| replications.to_string()),
+        ),
+        ("statistics.indifference", overrides.indifference.clone()),
+        ("statistics.interval", overrides.interval.clone()),
+        ("statistics.select", overrides.select.clone()),
     ];
+    let precision: Vec<(String, &str)> = overrides
+        .precision
+        .iter()
+        .map(|(metric, share)| (format!("precision.\"{metric}\""), share.as_str()))
+        .collect();
     let set = overrides
         .set
         .iter()
         .map(|(path, value)| ("--set".to_string(), path.as_str(), value.clone()));
     let options = options
         .into_iter()
-        .filter_map(|(key, value)| Some((format!("--{key}"), key, value?)));
-    let all: Vec<(String, &str, String)> = set.chain(options).collect();
+        .filter_map(|(key, value)| Some((format!("--{}", option_of(key)), key, value?)));
+    let precision = precision
+        .iter()
+        .map(|(path, share)| ("--precision".to_string(), path.as_str(), share.to_string()));
+    let all: Vec<(String, &str, String)> = set.chain(options).chain(precision).collect();
     all.iter()
         .filter_map(|(option, path, value)| Set::parse(option, path, value, diagnostics))
         .collect()
+}
+
+/// The option that sets a path: its last key.
+fn option_of(path: &str) -> String {
+    path.rsplit('.').next().unwrap_or(path).replace('_', "-")
 }
 
 /// A variant before it is applied.
@@ -223,6 +246,7 @@ struct Common {
     seed: u64,
     replications: u32,
     expect: Vec<(String, Span)>,
+    statistics: Wanted,
 }
 
 struct Loader<'a> {
@@ -327,6 +351,9 @@ impl Loader<'_> {
     fn finish(mut self, source: &Source, all_variants: &[String]) -> Option<Scenario> {
         let common = self.common.take()?;
         let expect = self.expectations(&common.expect, all_variants);
+        let statistics = common
+            .statistics
+            .resolve(common.replications, &self.variants, all_variants, self.diagnostics);
         self.shared.files.digest(&mut self.digest);
         Some(Scenario {
             name: common.name.unwrap_or_else(|| name_of_file(source.name())),
@@ -338,13 +365,14 @@ impl Loader<'_> {
             source_name: source.name().to_string(),
             variants: self.variants,
             expect,
+            statistics,
             estimate: self.estimate,
         })
     }
 }
 
 /// Whether a variant has what an expectation is about.
-fn check_meaning(metric: Metric, meaning: &Meaning, variant: &Variant) -> Result<(), String> {
+pub(super) fn check_meaning(metric: Metric, meaning: &Meaning, variant: &Variant) -> Result<(), String> {
     if metric.is_of_faults() {
         return match &meaning.window {
             None if variant.faults.is_empty() => Err(format!("`{}` is measured of faults, and there are none", metric.name())),
@@ -366,18 +394,19 @@ fn check_meaning(metric: Metric, meaning: &Meaning, variant: &Variant) -> Result
 /// Puts the windows that expectations look at into the plan. Those that are wrong are reported when the expectations are checked.
 fn windows(document: &Document, faults: &[FaultLabel], plan: &mut Plan) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
-    for field in document.expect.iter().flat_map(|field| field.checked()) {
-        let Ok(expectation) = Expectation::parse(field.checked()) else {
-            continue;
-        };
-        for metric in expectation.metrics().filter(|metric| !metric.metric.is_of_faults()) {
-            if let Some(window) = &metric.window
-                && !windows.contains(window)
-                && let Ok(planned) = window.plan(faults, plan.duration)
-            {
-                windows.push(window.clone());
-                plan.windows.push(planned);
-            }
+    let expectations = document.expect.iter().flat_map(|field| field.checked());
+    let expectations = expectations.filter_map(|field| Expectation::parse(field.checked()).ok());
+    let metrics: Vec<MetricOf> = expectations
+        .flat_map(|expectation| expectation.metrics().cloned().collect::<Vec<_>>())
+        .chain(Wanted::of(document).metrics())
+        .collect();
+    for metric in metrics.iter().filter(|metric| !metric.metric.is_of_faults()) {
+        if let Some(window) = &metric.window
+            && !windows.contains(window)
+            && let Ok(planned) = window.plan(faults, plan.duration)
+        {
+            windows.push(window.clone());
+            plan.windows.push(planned);
         }
     }
     windows
@@ -392,6 +421,7 @@ fn common(document: &Document) -> Common {
         seed: document.seed.as_ref().map_or(SEED, |field| *field.checked()),
         replications: document.replications.as_ref().map_or(REPLICATIONS, |field| *field.checked()),
         expect: expect.map(|field| (field.checked().clone(), field.span)).collect(),
+        statistics: Wanted::of(document),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod fault;
 pub mod mesh;
+pub mod statistics;
 pub mod topology;
 pub mod values;
 
@@ -14,11 +15,13 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use super::decode::{Field, Named};
+use crate::random::Share;
 use crate::time::Duration;
 
 use client::Client;
 use fault::Fault;
 use mesh::Mesh;
+use statistics::Statistics;
 use topology::Topology;
 use values::{Patch, Warmup};
 
@@ -71,6 +74,11 @@ pub struct Document {
     pub variants: Option<Field<Named<Patch>>>,
     /// What `meshsim check` decides, such as `p99(least_request) < 250ms`, `time_to_recover < 20s` or `availability > 99% during crash`.
     pub expect: Option<Field<Vec<Field<String>>>>,
+    /// How well figures are to be known: `{p99(least_request): 2%}` adds replications until half the width of its 95 % interval is at most
+    /// 2 % of it. A metric that names no variant means all of them.
+    pub precision: Option<Field<Named<Share>>>,
+    /// How results are judged.
+    pub statistics: Option<Field<Statistics>>,
 }
 
 /// Keys that a struct must have, so that all missing ones are reported at once. (Serde stops at the first; a test holds this against the

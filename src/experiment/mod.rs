@@ -5,6 +5,7 @@ pub mod expect;
 pub mod fold;
 pub mod incidents;
 pub mod progress;
+pub mod ranking;
 mod run;
 mod schedule;
 

@@ -39,6 +39,8 @@ pub fn summarize(scenario: &Scenario, outcome: &Outcome) -> Summary {
         confidence: Confidence {
             level: LEVEL,
             pairs: count * count.saturating_sub(1) / 2,
+            correction: "bonferroni".to_string(),
+            indifference: scenario.statistics.indifference,
         },
         variants: scenario
             .variants
@@ -47,6 +49,7 @@ pub fn summarize(scenario: &Scenario, outcome: &Outcome) -> Summary {
             .map(|(variant, result)| of_variant(variant, result, by))
             .collect(),
         comparisons: comparisons::comparisons(scenario, outcome, by),
+        rankings: Vec::new(),
         engine: Engine {
             events_total: outcome.variants.iter().map(|variant| variant.events_total).sum(),
             simulated_seconds: simulated_nanos as f64 / 1e9,
@@ -61,6 +64,8 @@ pub fn summarize(scenario: &Scenario, outcome: &Outcome) -> Summary {
             text: scenario.source_text.clone(),
         },
     };
+    summary.warnings.extend(comparisons::backfired(&summary));
+    summary.rankings = comparisons::rankings(&summary);
     summary.answer = answer::answer(&summary);
     summary
 }

@@ -44,6 +44,9 @@ pub struct Summary {
     pub variants: Vec<VariantSummary>,
     /// How the variants differ.
     pub comparisons: Vec<ComparisonSummary>,
+    /// The order of the variants, by each figure that is compared.
+    #[serde(default)]
+    pub rankings: Vec<RankingSummary>,
     /// What the engine did.
     pub engine: Engine,
     /// The scenario as it was written.
@@ -57,6 +60,12 @@ pub struct Confidence {
     pub level: f64,
     /// Over how many pairs of variants the intervals of comparisons hold at once (Bonferroni).
     pub pairs: usize,
+    /// How intervals of comparisons are made to hold together: `bonferroni`; p-values are corrected by `holm`.
+    #[serde(default)]
+    pub correction: String,
+    /// The share of a figure up to which a difference does not matter, where the scenario says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indifference: Option<f64>,
 }
 
 /// What the engine did.
@@ -290,8 +299,43 @@ pub struct ComparisonSummary {
     pub ratio: Value,
     /// Correlation over replications.
     pub correlation: Value,
-    /// `lower`, `higher`, `no difference`, or `undecided` without an interval.
+    /// 1 - Var(A - B) / (Var A + Var B): what the common random numbers saved.
+    #[serde(default)]
+    pub variance_saved_ratio: Value,
+    /// How likely such differences would be if there were none, with Holm's correction for all pairs of this metric.
+    #[serde(default)]
+    pub p_value: Value,
+    /// `lower`, `higher`, `no difference`, or `undecided`: without an interval, or where it reaches beyond the zone of indifference.
     pub verdict: String,
+    /// The same in words, of `a`: `better`, `worse`, `no difference above 2 %`, `undecided: about 14 more replications`.
+    #[serde(default)]
+    pub statement: String,
+    /// Where there is no difference: larger ones are excluded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_difference_above: Option<f64>,
+    /// About how many replications more would tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replications_needed: Option<u64>,
+}
+
+/// The order of the variants by one figure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankingSummary {
+    /// Client and figure: `web.latency_seconds.p99`.
+    pub metric: String,
+    /// Best first by the point estimates; what is certain of that order is in the ranks.
+    pub variants: Vec<RankSummary>,
+}
+
+/// Where a variant stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankSummary {
+    /// The variant.
+    pub variant: String,
+    /// The best and the worst place that it may have, from 1, as far as comparisons tell.
+    pub rank: [usize; 2],
+    /// Variants that share a letter are not separated.
+    pub group: String,
 }
 
 /// A figure, with what is known of its precision.
@@ -374,6 +418,19 @@ impl Value {
     pub(super) fn within(mut self, low: f64, high: f64) -> Value {
         self.ci95 = self.ci95.map(|[a, b]| [a.clamp(low, high), b.clamp(low, high)]);
         self
+    }
+}
+
+impl VariantSummary {
+    /// The figure of a client that a comparison names: `web.latency_seconds.p99`.
+    pub fn figure(&self, metric: &str) -> Option<&Value> {
+        self.clients.iter().find_map(|(name, client)| {
+            let figure = metric.strip_prefix(name)?.strip_prefix('.')?;
+            match figure.strip_prefix("latency_seconds.") {
+                Some(name) => client.latency_seconds.get(name),
+                None => (figure == "availability_ratio").then_some(&client.availability_ratio),
+            }
+        })
     }
 }
 

@@ -45,6 +45,14 @@ pub fn decide(scenario: &Scenario, outcome: &Outcome) -> Vec<Decision> {
         .collect()
 }
 
+/// A metric in each replication.
+///
+/// # Errors
+/// Why it is not known, for the user.
+pub fn values(scenario: &Scenario, outcome: &Outcome, of: &MetricOf) -> Result<Vec<f64>, String> {
+    Results { scenario, outcome }.metric(of)
+}
+
 #[derive(Clone, Copy)]
 struct Results<'a> {
     scenario: &'a Scenario,
@@ -73,7 +81,7 @@ impl Results<'_> {
     /// The value of an expression in each replication.
     fn value(self, expr: &Expr) -> Result<Vec<f64>, String> {
         match expr {
-            Expr::Number(number) => Ok(vec![*number; self.scenario.replications as usize]),
+            Expr::Number(number) => Ok(vec![*number; self.outcome.replications() as usize]),
             Expr::Negative(inner) => Ok(self.value(inner)?.into_iter().map(|value| -value).collect()),
             Expr::Binary(operator, left, right) => {
                 let (left, right) = (self.value(left)?, self.value(right)?);

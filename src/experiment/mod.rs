@@ -4,10 +4,13 @@ pub mod compare;
 pub mod expect;
 pub mod fold;
 pub mod incidents;
+pub mod precision;
 pub mod progress;
 pub mod ranking;
 mod run;
 mod schedule;
+
+use std::ops::ControlFlow;
 
 use crate::measure::confidence::{Estimator, LEVEL};
 use crate::measure::warmup::{self, Verdict};
@@ -19,6 +22,8 @@ use crate::time::Duration;
 pub use crate::model::result::{ANSWERERS, Failures};
 pub use crate::scenario::{FaultLabel, Names, Scenario, Variant};
 pub use fold::VariantResult;
+pub use precision::Reached;
+use precision::Watcher;
 pub use progress::Progress;
 pub use run::{Cell, Purpose};
 
@@ -29,8 +34,11 @@ pub struct Experiment<'a> {
     pub variants: Vec<&'a Plan>,
     /// The scenario's seed.
     pub seed: u64,
-    /// Replications of each variant; at least one. Replication r of every variant sees the same traffic.
+    /// Replications of each variant; at least one. Replication r of every variant sees the same traffic. There are more where
+    /// `scenario.statistics` asks for a precision.
     pub replications: u32,
+    /// What is run.
+    pub scenario: &'a Scenario,
 }
 
 /// Where the measured windows begin.
@@ -49,6 +57,8 @@ pub struct Outcome {
     pub variants: Vec<VariantResult>,
     /// What the reader of the results ought to know.
     pub warnings: Vec<Warning>,
+    /// How well figures are known, where the scenario says how well they are to be.
+    pub reached: Option<Reached>,
 }
 
 impl Outcome {
@@ -98,31 +108,60 @@ impl<'a> Experiment<'a> {
             variants: scenario.variants.iter().map(|variant| &*variant.plan).collect(),
             seed: scenario.seed,
             replications: scenario.replications,
+            scenario,
         }
     }
 
     /// Runs every cell on `threads` threads and folds the results. The outcome does not depend on `threads`.
     pub fn run(&self, threads: usize, observe: impl Fn(Progress)) -> Outcome {
         assert!(self.replications >= 1 && !self.variants.is_empty());
+        let mut watcher = Watcher::of(self.scenario);
+        let (first, last) = watcher.as_ref().map_or((self.replications, self.replications), |watcher| {
+            (watcher.first(), watcher.last())
+        });
         let pilots = self.pilots().len();
-        let cells = self.cells();
+        let variants = self.variants.len();
         observe(Progress::Started {
-            cells: pilots + cells.len(),
+            cells: pilots + first as usize * variants,
         });
         let warmups = self.warmup(threads, &observe);
-        let mut folds = self.folds(&warmups);
+        let mut outcome = Outcome {
+            variants: self.folds(&warmups),
+            warnings: Vec::new(),
+            reached: None,
+        };
         let run = |cell: Cell| self.run_cell(cell, &warmups);
-        schedule::in_order(&cells, threads, run, |cell, result| {
-            folds[cell.variant].add(&result);
+        schedule::in_order(&self.cells_of(last), threads, run, |cell, result| {
+            outcome.variants[cell.variant].add(&result);
             observe(Progress::of_cell(&result));
+            let done = cell.replication + 1;
+            let Some(watcher) = watcher.as_mut().filter(|_| cell.variant + 1 == variants && done >= first) else {
+                return ControlFlow::Continue(());
+            };
+            if watcher.is_satisfied(&outcome) {
+                return ControlFlow::Break(());
+            }
+            let more = watcher.replications_expected(&outcome);
+            observe(Progress::Extended {
+                cells: pilots + more as usize * variants,
+            });
+            ControlFlow::Continue(())
         });
-        self.finish(&warmups, folds)
+        let reached = watcher.map(|watcher| watcher.report(&outcome));
+        Outcome {
+            reached,
+            ..self.finish(&warmups, outcome.variants)
+        }
     }
 
     /// The cells to measure, replication by replication, so that any prefix of whole replications can be compared.
     pub fn cells(&self) -> Vec<Cell> {
+        self.cells_of(self.replications)
+    }
+
+    fn cells_of(&self, replications: u32) -> Vec<Cell> {
         let variants = 0..self.variants.len();
-        (0..self.replications)
+        (0..replications)
             .flat_map(|replication| variants.clone().map(move |variant| Cell { variant, replication }))
             .collect()
     }
@@ -165,7 +204,11 @@ impl<'a> Experiment<'a> {
         let replications = variants.iter().map(|variant| variant.replications).min().unwrap_or(0);
         let few = (replications < REPLICATIONS_ADVISED).then_some(Warning::FewReplications { replications });
         let warnings = few.into_iter().chain(warmups.warnings.iter().copied()).collect();
-        Outcome { variants, warnings }
+        Outcome {
+            variants,
+            warnings,
+            reached: None,
+        }
     }
 
     /// The cells that are run to find the warm-up.
@@ -187,6 +230,7 @@ impl<'a> Experiment<'a> {
             let sums = &mut in_system[cell.variant];
             sums.iter_mut().zip(&result.in_system).for_each(|(sum, part)| *sum += part);
             observe(Progress::of_cell(&result));
+            ControlFlow::Continue(())
         });
         let mut cut = Duration::ZERO;
         for (variant, plan) in self.variants.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 mod comparisons;
 mod figures;
+mod precision;
 
 use crate::experiment::fold::{ClientFold, EdgeFold, EndpointFold, ServiceFold, VariantResult, WindowFold};
 use crate::experiment::incidents::IncidentFold;
@@ -35,6 +36,7 @@ pub fn summarize(scenario: &Scenario, outcome: &Outcome) -> Summary {
             .warnings
             .iter()
             .map(|warning| warning_text(warning, scenario))
+            .chain(precision::unreached(scenario, outcome))
             .collect(),
         confidence: Confidence {
             level: LEVEL,
@@ -50,6 +52,8 @@ pub fn summarize(scenario: &Scenario, outcome: &Outcome) -> Summary {
             .collect(),
         comparisons: comparisons::comparisons(scenario, outcome, by),
         rankings: Vec::new(),
+        precision: precision::precisions(outcome),
+        selection: precision::selection(scenario, outcome),
         engine: Engine {
             events_total: outcome.variants.iter().map(|variant| variant.events_total).sum(),
             simulated_seconds: simulated_nanos as f64 / 1e9,

@@ -47,6 +47,12 @@ pub struct Summary {
     /// The order of the variants, by each figure that is compared.
     #[serde(default)]
     pub rankings: Vec<RankingSummary>,
+    /// How well figures are known that were to be known well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub precision: Vec<PrecisionSummary>,
+    /// What the search for the best variant came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionSummary>,
     /// What the engine did.
     pub engine: Engine,
     /// The scenario as it was written.
@@ -66,6 +72,37 @@ pub struct Confidence {
     /// The share of a figure up to which a difference does not matter, where the scenario says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indifference: Option<f64>,
+}
+
+/// A figure that was to be known well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrecisionSummary {
+    /// The figure: `p99(least_request)`.
+    pub metric: String,
+    /// Half the width of its interval, as a share of it, was to be at most this.
+    pub wanted_ratio: f64,
+    /// What it is; null where the figure is not known.
+    pub reached_ratio: Option<f64>,
+    /// Whether that is enough: at most wanted / (1 + wanted), so that the true relative error is at most what was wanted.
+    pub met: bool,
+    /// Why the figure is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The search for the best variant by a metric (Kim and Nelson's procedure KN).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SelectionSummary {
+    /// The metric.
+    pub metric: String,
+    /// Differences up to this do not matter, in the unit of the metric.
+    pub indifference: f64,
+    /// The variant that is best with 95 % confidence, or within the zone of indifference of the best; the best so far where it was not found.
+    pub best: String,
+    /// Whether it was found with the replications allowed.
+    pub found: bool,
+    /// The variants that were out of it, with the replications that took.
+    pub left_after_replications: Named<u32>,
 }
 
 /// What the engine did.

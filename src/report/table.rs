@@ -53,8 +53,30 @@ pub fn render(summary: &Summary, style: Style) -> String {
     out.push_str(&table(summary, style));
     out.push_str(&differences(summary, style));
     out.push_str("\n\n");
+    for line in known_well(summary) {
+        out.push_str(&line);
+        out.push('\n');
+    }
     out.push_str(&format!("{strong}{}{end}\n", summary.answer));
     out
+}
+
+/// What was to be known well, and whether the best was found.
+fn known_well(summary: &Summary) -> Vec<String> {
+    let percent = |share: f64| format!("{} %", format::digits(share * 100.0, 2));
+    let precision = summary.precision.iter().map(|precision| {
+        let reached = precision
+            .reached_ratio
+            .map_or_else(|| "is not known".to_string(), |reached| format!("± {}", percent(reached)));
+        let wanted = percent(precision.wanted_ratio);
+        let verdict = if precision.met { "reached" } else { "not reached" };
+        format!("precision: {} {reached}, wanted {wanted}: {verdict}", precision.metric)
+    });
+    let selection = summary.selection.iter().map(|selection| match selection.found {
+        true => format!("best by {}: {}", selection.metric, selection.best),
+        false => format!("best by {}: not found; {} so far", selection.metric, selection.best),
+    });
+    precision.chain(selection).collect()
 }
 
 fn table(summary: &Summary, style: Style) -> String {

@@ -9,6 +9,7 @@ pub mod progress;
 pub mod ranking;
 mod run;
 mod schedule;
+pub mod stability;
 
 use std::ops::ControlFlow;
 
@@ -87,6 +88,35 @@ pub enum Warning {
         warmup: Duration,
         /// The whole run.
         duration: Duration,
+    },
+    /// More work arrives at a service than it has the capacity for.
+    Overloaded {
+        /// The variant.
+        variant: usize,
+        /// The service.
+        service: usize,
+        /// What it is offered over what it can serve.
+        offered: f64,
+        /// Whether requests pile up there for as long as the run lasts.
+        grows: bool,
+    },
+    /// One endpoint is busy all the time and requests pile up, though its service as a whole could serve them.
+    Saturated {
+        /// The variant.
+        variant: usize,
+        /// The service.
+        service: usize,
+        /// The endpoint of the plan.
+        endpoint: usize,
+    },
+    /// Requests stay in a service for longer or shorter than their number there allows in a steady state.
+    NotStationary {
+        /// The variant.
+        variant: usize,
+        /// The service.
+        service: usize,
+        /// Little's law: arrivals per second times their mean stay, over the mean number there.
+        ratio: f64,
     },
 }
 
@@ -203,7 +233,13 @@ impl<'a> Experiment<'a> {
     fn finish(&self, warmups: &Warmups, variants: Vec<VariantResult>) -> Outcome {
         let replications = variants.iter().map(|variant| variant.replications).min().unwrap_or(0);
         let few = (replications < REPLICATIONS_ADVISED).then_some(Warning::FewReplications { replications });
-        let warnings = few.into_iter().chain(warmups.warnings.iter().copied()).collect();
+        let unstable = (0..).zip(self.variants.iter().zip(&variants));
+        let unstable = unstable.flat_map(|(variant, (plan, result))| stability::warnings(variant, plan, result));
+        let warnings = few
+            .into_iter()
+            .chain(warmups.warnings.iter().copied())
+            .chain(unstable)
+            .collect();
         Outcome {
             variants,
             warnings,

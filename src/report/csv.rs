@@ -86,6 +86,8 @@ fn service_rows(rows: &mut Rows<'_>, service: &ServiceSummary) {
     rows.value("in_flight", &service.in_flight);
     rows.value("busy_slots", &service.busy_slots);
     rows.value("utilization_ratio", &service.utilization_ratio);
+    rows.value("offered_ratio", &service.offered_ratio);
+    rows.value("little_ratio", &service.little_ratio);
     rows.value("requests_per_root_request_ratio", &service.requests_per_root_request_ratio);
     rows.value("wasted_work_ratio", &service.wasted_work_ratio);
     rows.value("ejections_total", &service.ejections_total);

@@ -6,7 +6,7 @@ mod precision;
 
 use crate::experiment::fold::{ClientFold, EdgeFold, EndpointFold, ServiceFold, VariantResult, WindowFold};
 use crate::experiment::incidents::IncidentFold;
-use crate::experiment::{ANSWERERS, Failures, Names, Outcome, Scenario, Variant, Warning};
+use crate::experiment::{ANSWERERS, Failures, Names, Outcome, Scenario, Variant, Warning, stability};
 use crate::measure::confidence::LEVEL;
 use crate::report::summary::{
     ClientSummary, Confidence, ENDPOINTS_LISTED_MAX, EdgeSummary, EndpointSummary, Engine, FaultSummary, IncidentSummary, SCHEMA,
@@ -83,12 +83,60 @@ fn warning_text(warning: &Warning, scenario: &Scenario) -> String {
             "{replications} replications give wide and uncertain intervals; use --replications 10 or more for results to lean on"
         ),
         Warning::NotSettled { variant } => format!(
-            "variant `{}` had not settled by the middle of the run (MSER-5 found no cut); use a longer --duration, or is it overloaded?",
+            "variant `{}` had not settled by the middle of the run (MSER-5 found no cut): its figures are not those of a steady state; \
+             use twice the --duration, or is it overloaded?",
             scenario.variants[variant].name
         ),
+        Warning::Overloaded {
+            variant,
+            service,
+            offered,
+            grows,
+        } => {
+            let name = &scenario.variants[variant].names.services[service];
+            let more = if grows {
+                "; its queue grows without bound, so figures depend on how long the run lasts"
+            } else {
+                ""
+            };
+            format!(
+                "{name} is offered {offered:.2} of what it can serve{}{more}",
+                in_variant(variant, scenario)
+            )
+        }
+        Warning::Saturated {
+            variant,
+            service,
+            endpoint,
+        } => {
+            let names = &scenario.variants[variant].names;
+            format!(
+                "{} of {} is busy all the time{}: its queue grows without bound, though {} as a whole could serve what it is offered",
+                names.endpoints[endpoint],
+                names.services[service],
+                in_variant(variant, scenario),
+                names.services[service]
+            )
+        }
+        Warning::NotStationary { variant, service, ratio } => {
+            let name = &scenario.variants[variant].names.services[service];
+            format!(
+                "{name} is not in a steady state{}: arrivals times their stay are {ratio:.2} of the requests there (Little's law); use a longer \
+                 --duration, or a longer warmup",
+                in_variant(variant, scenario)
+            )
+        }
         Warning::ShortRun { warmup, duration } => {
             format!("the measured part is less than ten times the warm-up of {warmup}; use a longer --duration than {duration}")
         }
+    }
+}
+
+/// Names the variant where there are several.
+fn in_variant(variant: usize, scenario: &Scenario) -> String {
+    match scenario.variants.len() {
+        1 => String::new(),
+        _ => format!(" in variant `{}`", scenario.variants[variant].name),
     }
 }
 
@@ -244,6 +292,8 @@ fn of_service(fold: &ServiceFold, attempts: f64, names: &Names, result: &Variant
             Some(capacity) => by.mean(&divided(&fold.busy, capacity)).within(0.0, f64::INFINITY),
             None => Value::missing(UNLIMITED),
         },
+        offered_ratio: Value::of(stability::offered(fold), UNLIMITED).within(0.0, f64::INFINITY),
+        little_ratio: Value::of(stability::little(fold), "attempts failed, or none came").within(0.0, f64::INFINITY),
         requests_per_root_request_ratio: by.ratio(&fold.arrived, &root_requests(result)),
         wasted_work_ratio: match fold.work.iter().any(|&(work, _)| work > 0.0) {
             true => by.part(fold.work.iter().map(|&(work, wasted)| (wasted, work)), ""),

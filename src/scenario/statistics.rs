@@ -27,6 +27,18 @@ pub struct Statistics {
     pub select: Option<MetricOf>,
 }
 
+impl Default for Statistics {
+    fn default() -> Statistics {
+        Statistics {
+            bootstrap: false,
+            indifference: None,
+            max_replications: MAX_REPLICATIONS,
+            precision: Vec::new(),
+            select: None,
+        }
+    }
+}
+
 /// A figure of one variant that is to be known well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {

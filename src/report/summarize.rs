@@ -292,7 +292,11 @@ fn of_service(fold: &ServiceFold, attempts: f64, names: &Names, result: &Variant
             Some(capacity) => by.mean(&divided(&fold.busy, capacity)).within(0.0, f64::INFINITY),
             None => Value::missing(UNLIMITED),
         },
-        offered_ratio: Value::of(stability::offered(fold), UNLIMITED).within(0.0, f64::INFINITY),
+        offered_ratio: Value::of(
+            stability::offered(fold),
+            if capacity.is_none() { UNLIMITED } else { "nothing was served" },
+        )
+        .within(0.0, f64::INFINITY),
         little_ratio: Value::of(stability::little(fold), "attempts failed, or none came").within(0.0, f64::INFINITY),
         requests_per_root_request_ratio: by.ratio(&fold.arrived, &root_requests(result)),
         wasted_work_ratio: match fold.work.iter().any(|&(work, _)| work > 0.0) {

@@ -1,6 +1,6 @@
 //! Shares of a whole that is counted.
 
-use super::{Estimate, Interval, Method, normal, ratio, residual_squares};
+use super::{Estimate, Interval, Method, normal, ratio, residual_squares, student_t};
 use crate::math;
 
 /// Events of the rarer kind per replication, on average, below which the spread of replications is too skewed for Student's t.
@@ -11,7 +11,11 @@ const ZEROS_MAX: f64 = 0.2;
 /// Wilson's interval for a proportion of `successes` of `trials` independent ones (Journal of the American Statistical Association 22,
 /// 1927).
 pub fn wilson(successes: f64, trials: f64, level: f64) -> Interval {
-    let z = normal((1.0 + level) / 2.0);
+    wilson_with(successes, trials, normal((1.0 + level) / 2.0))
+}
+
+/// Wilson's interval with another quantile than that of the normal distribution.
+fn wilson_with(successes: f64, trials: f64, z: f64) -> Interval {
     let p = successes / trials;
     let z2n = z * z / trials;
     let centre = (p + z2n / 2.0) / (1.0 + z2n);
@@ -65,10 +69,17 @@ pub(super) fn rare(pairs: &[(f64, f64)], level: f64) -> Option<Estimate> {
             method: Method::RuleOfThree,
         });
     }
-    let effective = trials / design_effect(pairs, share, trials);
+    let effect = design_effect(pairs, share, trials);
+    let effective = trials / effect;
+    // Where failures come together, how much so is an estimate too: Student's quantile allows for it (Korn and Graubard, Survey Methodology 24,
+    // 1998).
+    let quantile = match effect > 1.0 {
+        true => student_t((1.0 + level) / 2.0, n - 1),
+        false => normal((1.0 + level) / 2.0),
+    };
     Some(Estimate {
         value: share,
-        interval: Some(wilson(share * effective, effective, level)),
+        interval: Some(wilson_with(share * effective, effective, quantile)),
         n,
         method: Method::Wilson,
     })

@@ -30,7 +30,9 @@ fn wilson_with(successes: f64, trials: f64, z: f64) -> Interval {
 /// that many replications have none, Wilson's interval over as many independent trials as the spread of the replications leaves.
 pub fn proportion(pairs: &[(f64, f64)], level: f64) -> Option<Estimate> {
     let estimate = ratio(pairs, level)?;
-    estimate.interval?;
+    if estimate.interval.is_none() && pairs.len() < super::REPLICATIONS_MIN {
+        return Some(estimate);
+    }
     Some(rare(pairs, level).unwrap_or(Estimate {
         interval: estimate.interval.map(|interval| interval.within(0.0, 1.0)),
         ..estimate
@@ -142,6 +144,13 @@ mod tests {
             bursty.low < even.low - 0.003 && bursty.high > even.high,
             "{bursty:?} {even:?}"
         );
+    }
+
+    #[test]
+    fn one_replication_has_a_share_and_no_interval() {
+        let one = proportion(&[(9.0, 10.0)], LEVEL).expect("trials");
+        assert_eq!((one.value, one.interval), (0.9, None));
+        assert_eq!(proportion(&[(0.0, 0.0); 3], LEVEL), None);
     }
 
     #[test]

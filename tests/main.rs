@@ -15,6 +15,7 @@ mod readme;
 mod report;
 mod scenario;
 mod scenarios;
+mod statistics;
 mod swarm;
 mod synthetic;
 mod theory;

@@ -217,7 +217,10 @@ fn tables_are_tidy_and_read_back() {
 fn every_figure_of_the_summary_is_in_its_table() {
     let results = results();
     let text = String::from_utf8(csv::summary(&results.summary)).expect("text");
-    assert_eq!(text.lines().next(), Some("variant,scope,name,metric,value,ci_low,ci_high"));
+    assert_eq!(
+        text.lines().next(),
+        Some("variant,scope,name,metric,value,ci_low,ci_high,n,method")
+    );
     let figures = &results.summary.variants[0];
     let p99 = figures
         .clients
@@ -226,7 +229,7 @@ fn every_figure_of_the_summary_is_in_its_table() {
         .expect("a figure");
     let [low, high] = p99.ci95.expect("an interval");
     let line = format!(
-        "round_robin,client,web,latency_seconds.p99,{},{low},{high}\n",
+        "round_robin,client,web,latency_seconds.p99,{},{low},{high},10,sectioning\n",
         p99.value.expect("a figure")
     );
     assert!(text.contains(&line), "{line}");

@@ -61,6 +61,7 @@ pub fn scenario(variants: &[Behaviour], endpoints: u32, replications: u32) -> Sc
     });
     let variants: Vec<Variant> = variants.collect();
     Scenario {
+        statistics: Default::default(),
         name: "zone-outage".to_string(),
         description: "One of three zones dies for a minute; which balancer hides it <best>?".to_string(),
         seed: 42,
@@ -87,6 +88,7 @@ pub fn outcome(scenario: &Scenario, behaviours: &[Behaviour], requests_per_secon
         fold
     });
     Outcome {
+        reached: None,
         variants: variants.collect(),
         warnings: Vec::new(),
     }

@@ -26,6 +26,27 @@ pub struct OverrideArgs {
     #[arg(long, value_name = "D", value_parser = Duration::parse)]
     duration: Option<Duration>,
 
+    /// Adds replications until half the width of this metric's interval is at most this share of it, as in `p99=2%` for all variants or
+    /// `p99(least_request)=2%` for one; repeatable
+    #[arg(long, value_name = "METRIC=SHARE", value_parser = precision)]
+    precision: Vec<(String, String)>,
+
+    /// Adds replications until the best variant by this metric is found, as in `p99`; needs --indifference
+    #[arg(long, value_name = "METRIC")]
+    select: Option<String>,
+
+    /// The most replications that --precision and --select may ask for [default: 200]
+    #[arg(long, value_name = "N")]
+    max_replications: Option<u32>,
+
+    /// A difference up to this share of a figure is none that matters, as in `2%`
+    #[arg(long, value_name = "SHARE")]
+    indifference: Option<String>,
+
+    /// How intervals are made: `student_t`, or `bootstrap` for skewed figures of few replications
+    #[arg(long, value_name = "HOW")]
+    interval: Option<String>,
+
     /// Takes a scenario that is beyond the size limits
     #[arg(long)]
     force: bool,
@@ -40,6 +61,11 @@ impl OverrideArgs {
             seed: self.seed,
             replications: self.replications,
             duration: self.duration,
+            precision: self.precision.clone(),
+            select: self.select.clone(),
+            max_replications: self.max_replications,
+            indifference: self.indifference.clone(),
+            interval: self.interval.clone(),
             force: self.force,
         }
     }
@@ -58,9 +84,26 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     Err("write it as PATH=VALUE, such as `mesh.timeout=1s`".to_string())
 }
 
+/// Cuts at the last `=`.
+fn precision(text: &str) -> Result<(String, String), String> {
+    match text.rsplit_once('=') {
+        Some((metric, share)) if !metric.trim().is_empty() && !metric.contains('"') => {
+            Ok((metric.trim().to_string(), share.trim().to_string()))
+        }
+        _ => Err("write it as METRIC=SHARE, such as `p99=2%`".to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::assignment;
+    use super::{assignment, precision};
+
+    #[test]
+    fn precisions_are_cut_at_the_last_equals_sign() {
+        let pair = |metric: &str, share: &str| Ok((metric.to_string(), share.to_string()));
+        assert_eq!(precision("p99(d=3) = 2%"), pair("p99(d=3)", "2%"));
+        assert!(precision("p99").is_err() && precision("=2%").is_err());
+    }
 
     #[test]
     fn assignments_are_cut_at_the_first_free_equals_sign() {

@@ -73,6 +73,12 @@ impl Drawer {
                     bar.tick();
                 }
             }
+            Progress::Extended { cells } => {
+                state.cells = cells.max(state.done);
+                if let Some(bar) = &state.bar {
+                    bar.set_length(state.cells as u64);
+                }
+            }
             Progress::CellDone {
                 simulated,
                 requests,
@@ -133,7 +139,7 @@ impl Drawer {
         eprintln!(
             "{}: {} cells, {} requests, {} simulated in {seconds:.2} s · {} requests/s · {} events/s",
             self.name,
-            state.cells,
+            state.done,
             rounded(state.requests as f64),
             simulated(state.simulated),
             rounded(state.requests as f64 / seconds.max(1e-3)),

@@ -14,7 +14,7 @@ use crate::scenario::expect::{Comparison, Expectation, Expr, Function, Operator,
 
 pub use crate::scenario::expect::{Argument, Better, Metric, MetricOf};
 pub use decide::{Undecided, Verdict};
-use values::{Lookup, Missing};
+pub use values::{Lookup, Missing};
 
 /// What is known of an expectation.
 #[derive(Clone, Debug, PartialEq)]

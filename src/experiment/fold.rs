@@ -5,6 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::experiment::endpoints::NamedEndpoint;
 use crate::experiment::incidents::IncidentFold;
+use crate::experiment::stability;
 use crate::measure::confidence::RatioSums;
 use crate::measure::{Histogram, Series, SeriesHistogram};
 use crate::model::plan::{ClientPlan, Discipline, Plan, ServicePlan, UNLIMITED};
@@ -150,6 +151,10 @@ pub struct ServiceFold {
     pub waited: Vec<f64>,
     /// Mean number of requests at its endpoints.
     pub in_flight: Vec<f64>,
+    /// How many more requests were at its endpoints at the end of the measured window than at its start.
+    pub growth: Vec<f64>,
+    /// Seconds of the measured window.
+    pub window: Vec<f64>,
     /// Attempts at the busiest endpoint by those at an average one.
     pub load_max: Vec<f64>,
     /// From a change of an endpoint to each caller that believes it.
@@ -413,6 +418,8 @@ impl ServiceFold {
         self.stale_requests.push(result.stale_requests as f64);
         self.waited.push(result.waited as f64);
         self.in_flight.push(result.in_flight_nanos as f64 / window);
+        self.growth.push(stability::growth(&result.in_flight_over_time, window));
+        self.window.push(window / 1e9);
         self.attempts_over_time.merge(&result.attempts_over_time);
         self.failures_over_time.merge(&result.failures_over_time);
         self.in_flight_over_time.merge(&result.in_flight_over_time);

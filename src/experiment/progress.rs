@@ -13,6 +13,11 @@ pub enum Progress {
         /// How many cells there are, pilot runs included.
         cells: usize,
     },
+    /// There are more cells, or fewer, than was thought: replications are added until figures are known well enough.
+    Extended {
+        /// How many there will be in all, about.
+        cells: usize,
+    },
     /// A cell has been folded.
     CellDone {
         /// How long it simulated.

@@ -4,21 +4,23 @@
 //! folded. So memory is bounded, and what is folded never depends on which thread was quicker.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc;
 
 /// Cells handed out and not yet folded, by thread.
 const WINDOW_PER_THREAD: usize = 3;
 
-/// Runs `cells` on `threads` threads and gives each result to `fold`, in the order of `cells`, on this thread.
-pub fn in_order<C, R>(cells: &[C], threads: usize, run: impl Fn(C) -> R + Sync, mut fold: impl FnMut(C, R))
+/// Runs `cells` on `threads` threads and gives each result to `fold`, in the order of `cells`, on this thread, until that has enough. What
+/// is computed beyond that is dropped.
+pub fn in_order<C, R>(cells: &[C], threads: usize, run: impl Fn(C) -> R + Sync, mut fold: impl FnMut(C, R) -> ControlFlow<()>)
 where
     C: Copy + Sync,
     R: Send,
 {
     let threads = threads.clamp(1, cells.len().max(1));
     if threads == 1 {
-        cells.iter().for_each(|&cell| fold(cell, run(cell)));
+        let _ = cells.iter().try_for_each(|&cell| fold(cell, run(cell)));
         return;
     }
     let pool = rayon::ThreadPoolBuilder::new()
@@ -43,7 +45,10 @@ where
                 let (index, result) = receiver.recv().expect("every cell answers");
                 early.insert(index, result.unwrap_or_else(|panic| resume_unwind(panic)));
             }
-            fold(cells[next], early.remove(&next).expect("it has just been seen"));
+            let result = early.remove(&next).expect("it has just been seen");
+            if fold(cells[next], result).is_break() {
+                return;
+            }
             if next + window < cells.len() {
                 spawn(next + window);
             }
@@ -67,12 +72,32 @@ mod tests {
         let cells: Vec<usize> = (0..50).collect();
         for threads in [1, 2, 3, 8, 100] {
             let mut folded = Vec::new();
-            in_order(&cells, threads, uneven, |cell, result| folded.push((cell, result)));
+            in_order(&cells, threads, uneven, |cell, result| {
+                folded.push((cell, result));
+                ControlFlow::Continue(())
+            });
             assert_eq!(
                 folded,
                 cells.iter().map(|&cell| (cell, cell * 2)).collect::<Vec<_>>(),
                 "{threads} threads"
             );
+        }
+    }
+
+    #[test]
+    fn whoever_folds_ends_it_where_it_likes() {
+        let cells: Vec<usize> = (0..50).collect();
+        for threads in [1, 2, 8] {
+            let mut folded = Vec::new();
+            in_order(&cells, threads, uneven, |cell, _| {
+                folded.push(cell);
+                if cell == 11 {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            assert_eq!(folded, (0..=11).collect::<Vec<_>>(), "{threads} threads");
         }
     }
 
@@ -87,6 +112,7 @@ mod tests {
         };
         in_order(&(0..60).collect::<Vec<_>>(), 2, run, |_, _| {
             folded.fetch_add(1, Ordering::SeqCst);
+            ControlFlow::Continue(())
         });
         assert_eq!(folded.load(Ordering::SeqCst), 60);
     }
@@ -98,7 +124,7 @@ mod tests {
             &(0..20).collect::<Vec<_>>(),
             2,
             |cell: usize| assert!(cell != 5, "cell 5 is broken"),
-            |_, ()| (),
+            |_, ()| ControlFlow::Continue(()),
         );
     }
 }

@@ -4,15 +4,27 @@
 //! no model of autocorrelation. Nothing here may be fed with single requests of a run: these are not independent
 //! (Law, Simulation Modeling and Analysis, 5e, chapter 9).
 
+mod bootstrap;
+mod estimator;
+mod order;
+mod paired;
+mod proportion;
+
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-use crate::math;
+pub use estimator::Estimator;
+pub use order::order_statistics;
+pub use paired::{correlation, holm, p_value, paired_difference, paired_ratio, variance_saved};
+pub use proportion::{proportion, wilson};
 
 /// Two-sided confidence of every interval that names no other.
 pub const LEVEL: f64 = 0.95;
 
 /// The fewest replications over which an interval is given.
 pub const REPLICATIONS_MIN: usize = 2;
+
+/// With fewer replications than this the interval of a ratio is the jackknife's.
+const JACKKNIFE_BELOW: usize = 10;
 
 /// Where a value lies with some confidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +62,52 @@ impl Interval {
     }
 }
 
+/// How an interval was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Student's t for the mean of one number per replication.
+    T,
+    /// The delta method for a ratio of two totals that are both random.
+    Ratio,
+    /// The jackknife for such a ratio with fewer than ten replications.
+    Jackknife,
+    /// The quantile of all replications together, with the spread of the quantiles of each about it.
+    Sectioning,
+    /// Order statistics of independent numbers, one per replication.
+    OrderStatistics,
+    /// Student's t with the quantiles that resampled replications show.
+    BootstrapT,
+    /// Wilson's for a share, over as many independent trials as there are effectively.
+    Wilson,
+    /// A share of nothing: -ln(0.05), about three, over the number of trials.
+    RuleOfThree,
+    /// Student's t for the mean difference of paired replications.
+    PairedT,
+    /// The same for the logarithm of the ratio of paired replications.
+    PairedLogRatio,
+    /// Student's t for the difference of two means that are not paired, with Welch and Satterthwaite's degrees of freedom.
+    Welch,
+}
+
+impl Method {
+    /// Its short name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::T => "t",
+            Method::Ratio => "ratio",
+            Method::Jackknife => "jackknife",
+            Method::Sectioning => "sectioning",
+            Method::OrderStatistics => "order_statistics",
+            Method::BootstrapT => "bootstrap_t",
+            Method::Wilson => "wilson",
+            Method::RuleOfThree => "rule_of_three",
+            Method::PairedT => "paired_t",
+            Method::PairedLogRatio => "paired_log_ratio",
+            Method::Welch => "welch",
+        }
+    }
+}
+
 /// A value and, with enough replications, its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
@@ -59,6 +117,8 @@ pub struct Estimate {
     pub interval: Option<Interval>,
     /// How many replications are behind it.
     pub n: usize,
+    /// How the interval was made.
+    pub method: Method,
 }
 
 /// The quantile of Student's t with `degrees` degrees of freedom at `p`.
@@ -96,6 +156,7 @@ pub fn mean(values: &[f64], level: f64) -> Option<Estimate> {
             value: mean,
             interval: half_width(squares, n, level).map(|half| Interval::around(mean, half)),
             n,
+            method: Method::T,
         }
     })
 }
@@ -107,18 +168,24 @@ pub fn ratio(pairs: &[(f64, f64)], level: f64) -> Option<Estimate> {
     let (a, b) = pairs.iter().fold((0.0, 0.0), |(a, b), pair| (a + pair.0, b + pair.1));
     (b > 0.0).then(|| {
         let theta = a / b;
-        let half = if n < 10 {
-            jackknife_half_width(pairs, (a, b), level)
+        let (half, method) = if n < JACKKNIFE_BELOW {
+            (jackknife_half_width(pairs, (a, b), level), Method::Jackknife)
         } else {
-            let squares = pairs.iter().map(|(a, b)| (a - theta * b) * (a - theta * b)).sum();
-            half_width(squares, n, level).map(|half| half / (b / n as f64))
+            let half = half_width(residual_squares(pairs, theta), n, level);
+            (half.map(|half| half / (b / n as f64)), Method::Ratio)
         };
         Estimate {
             value: theta,
             interval: half.map(|half| Interval::around(theta, half)),
             n,
+            method,
         }
     })
+}
+
+/// The sum of (A - theta B)^2: what the delta method makes the variance of a ratio from.
+fn residual_squares(pairs: &[(f64, f64)], theta: f64) -> f64 {
+    pairs.iter().map(|(a, b)| (a - theta * b) * (a - theta * b)).sum()
 }
 
 /// The half-width from the pseudo-values n theta - (n-1) theta_{-r}; `None` where leaving one out leaves nothing.
@@ -140,77 +207,8 @@ pub fn sectioning(pooled: f64, bucket_half_width: f64, each: &[f64], level: f64)
         value: pooled,
         interval: half.map(|half| Interval::around(pooled, half + bucket_half_width)),
         n: each.len(),
+        method: Method::Sectioning,
     }
-}
-
-/// Wilson's interval for a proportion of `successes` of `trials` independent ones; for where replications do not differ,
-/// so that their spread says nothing.
-pub fn wilson(successes: f64, trials: f64, level: f64) -> Interval {
-    let z = normal((1.0 + level) / 2.0);
-    let p = successes / trials;
-    let z2n = z * z / trials;
-    let centre = (p + z2n / 2.0) / (1.0 + z2n);
-    let half = z / (1.0 + z2n) * (p * (1.0 - p) / trials + z2n / (4.0 * trials)).sqrt();
-    // At 0 and 1 the bound is the proportion itself but for rounding.
-    let low = if successes <= 0.0 { 0.0 } else { centre - half };
-    let high = if successes >= trials { 1.0 } else { centre + half };
-    Interval { low, high }.within(0.0, 1.0)
-}
-
-/// A share of successes by replication, (successes, trials) each. Where no replication differs from another the ratio
-/// estimator's interval has no width, which is too good to be true: then it is Wilson's over all trials.
-pub fn proportion(pairs: &[(f64, f64)], level: f64) -> Option<Estimate> {
-    let mut estimate = ratio(pairs, level)?;
-    let (successes, trials) = pairs.iter().fold((0.0, 0.0), |(a, b), pair| (a + pair.0, b + pair.1));
-    if let Some(interval) = &mut estimate.interval {
-        *interval = if interval.half_width() <= 1e-15 {
-            wilson(successes, trials, level)
-        } else {
-            interval.within(0.0, 1.0)
-        };
-    }
-    Some(estimate)
-}
-
-/// The mean of the differences `a - b` of paired replications with its t-interval.
-pub fn paired_difference(a: &[f64], b: &[f64], level: f64) -> Option<Estimate> {
-    assert_eq!(a.len(), b.len(), "replication r of both");
-    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    mean(&differences, level)
-}
-
-/// The geometric mean of the ratios `a / b` of paired replications, with the interval of the log-ratios. `None` where a
-/// value is not positive.
-pub fn paired_ratio(a: &[f64], b: &[f64], level: f64) -> Option<Estimate> {
-    assert_eq!(a.len(), b.len(), "replication r of both");
-    let logs: Option<Vec<f64>> = a
-        .iter()
-        .zip(b)
-        .map(|(&a, &b)| (a > 0.0 && b > 0.0).then(|| math::ln(a / b)))
-        .collect();
-    let logs = mean(&logs?, level)?;
-    Some(Estimate {
-        value: math::exp(logs.value),
-        interval: logs.interval.map(|interval| Interval {
-            low: math::exp(interval.low),
-            high: math::exp(interval.high),
-        }),
-        n: logs.n,
-    })
-}
-
-/// Pearson's correlation; `None` where a side does not vary.
-pub fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
-    assert_eq!(a.len(), b.len(), "replication r of both");
-    let n = a.len() as f64;
-    let (mean_a, mean_b) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
-    let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(b) {
-        aa += (a - mean_a) * (a - mean_a);
-        bb += (b - mean_b) * (b - mean_b);
-        ab += (a - mean_a) * (b - mean_b);
-    }
-    (aa > 0.0 && bb > 0.0).then(|| ab / (aa * bb).sqrt())
 }
 
 /// Running sums of (A, B) per replication: a ratio estimator in constant memory, for what there are very many of.
@@ -245,6 +243,7 @@ impl RatioSums {
                 value: theta,
                 interval: half.map(|half| Interval::around(theta, half)),
                 n: self.n,
+                method: Method::Ratio,
             }
         })
     }
@@ -253,6 +252,7 @@ impl RatioSums {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math;
 
     fn close(a: f64, b: f64, tolerance: f64) {
         assert!((a - b).abs() <= tolerance, "{a} is not {b}");
@@ -339,45 +339,6 @@ mod tests {
         let estimate = sectioning(10.0, 0.25, &[9.0, 11.0, 12.0, 10.0, 12.0], LEVEL);
         close(estimate.interval.expect("five").half_width(), 1.963_2 + 0.25, 1e-4);
         close(estimate.interval.expect("five").low, 10.0 - 2.213_2, 1e-4);
-    }
-
-    #[test]
-    fn wilson_is_that_of_the_literature() {
-        // Newcombe, Statistics in Medicine 17 (1998), table I, method 3: 81/263, 15/148, 0/20, 1/29.
-        for (successes, trials, low, high) in [
-            (81.0, 263.0, 0.2553, 0.3662),
-            (15.0, 148.0, 0.0624, 0.1605),
-            (0.0, 20.0, 0.0, 0.1611),
-            (1.0, 29.0, 0.0061, 0.1718),
-        ] {
-            let interval = wilson(successes, trials, LEVEL);
-            close(interval.low, low, 5e-5);
-            close(interval.high, high, 5e-5);
-        }
-        let perfect = proportion(&[(1000.0, 1000.0); 10], LEVEL).expect("trials");
-        // With no failure in N the lower bound is N / (N + z^2).
-        close(perfect.interval.expect("ten").low, 10_000.0 / (10_000.0 + 3.841_459), 1e-9);
-        close(perfect.interval.expect("ten").high, 1.0, 0.0);
-    }
-
-    #[test]
-    fn pairing_removes_what_both_share() {
-        let b = [10.0, 40.0, 20.0, 80.0, 30.0];
-        let a: Vec<f64> = b.iter().map(|b| b + 2.0).collect();
-        let difference = paired_difference(&a, &b, LEVEL).expect("pairs");
-        close(difference.value, 2.0, 1e-12);
-        close(difference.interval.expect("five").half_width(), 0.0, 1e-9);
-        let double: Vec<f64> = b.iter().map(|b| b * 2.0).collect();
-        let ratio = paired_ratio(&double, &b, LEVEL).expect("positive");
-        close(ratio.value, 2.0, 1e-12);
-        assert_eq!(paired_ratio(&[0.0], &[1.0], LEVEL), None);
-        close(correlation(&double, &b).expect("they vary"), 1.0, 1e-12);
-        close(
-            correlation(&double.iter().map(|x| -x).collect::<Vec<_>>(), &b).expect("they vary"),
-            -1.0,
-            1e-12,
-        );
-        assert_eq!(correlation(&[1.0, 1.0], &[1.0, 2.0]), None);
     }
 
     #[test]

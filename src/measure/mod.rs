@@ -2,6 +2,7 @@
 
 pub mod confidence;
 mod histogram;
+pub mod selection;
 mod series;
 pub mod warmup;
 

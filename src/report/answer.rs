@@ -4,7 +4,7 @@
 //! figure below it that is known). A winner is named only where a comparison's interval says so.
 
 use crate::report::format;
-use crate::report::summary::{ComparisonSummary, Summary, Value, VariantSummary};
+use crate::report::summary::{Summary, Value, VariantSummary};
 
 /// Variants named one by one in a clause; the rest are counted.
 const NAMED_MAX: usize = 4;
@@ -43,6 +43,27 @@ pub fn ranking(summary: &Summary) -> Vec<usize> {
     contest.figures.iter().filter_map(|(name, _)| index(name)).collect()
 }
 
+/// The figures that the answer is given by, each with its name for people and the variant that is best in it: `web.latency_seconds.p99`. Of
+/// availability only where it tells variants apart.
+pub fn decisive(summary: &Summary) -> Vec<(String, String, String)> {
+    let Some(client) = summary.main_client().filter(|_| summary.variants.len() > 1) else {
+        return Vec::new();
+    };
+    let (availability, latency) = contests(summary, client);
+    let availability = availability.filter(Contest::decided).map(|contest| {
+        (
+            format!("{client}.availability_ratio"),
+            "availability".to_string(),
+            contest.best.to_string(),
+        )
+    });
+    let latency = latency.map(|contest| {
+        let metric = format!("{client}.latency_seconds.{}", contest.word);
+        (metric, contest.word.to_string(), contest.best.to_string())
+    });
+    availability.into_iter().chain(latency).collect()
+}
+
 /// Availability and latency of all variants, as far as they are known.
 fn contests<'a>(summary: &'a Summary, client: &str) -> (Option<Contest<'a>>, Option<Contest<'a>>) {
     let availability = Contest::new(summary, client, "availability_ratio", "failures", Better::Higher);
@@ -61,17 +82,30 @@ fn together(availability: &Contest<'_>, latency: &Contest<'_>) -> String {
         );
     }
     match (availability.decided(), latency.decided()) {
-        (false, false) => format!(
-            "no difference to be seen, neither in availability nor in {}: {}",
-            latency.word,
-            latency.ranking()
-        ),
+        (false, false) => neither(availability, latency),
         (false, true) => latency.sentence(),
         (true, false) => format!("{}; no difference to be seen in {}", availability.sentence(), latency.word),
         (true, true) if availability.best == latency.best => {
             format!("{}: {}; {}", availability.best, availability.clause(), latency.clause())
         }
         (true, true) => format!("{}; {}", availability.sentence(), latency.sentence()),
+    }
+}
+
+/// Nobody is better than anybody.
+fn neither(availability: &Contest<'_>, latency: &Contest<'_>) -> String {
+    let ranking = latency.ranking();
+    match (latency.open(), latency.zone()) {
+        (Some(more), _) => format!("undecided{}: {ranking}", about(more)),
+        (None, Some(share)) if availability.open().is_none() => format!(
+            "no difference above {} %, neither in failures nor in {}: {ranking}",
+            format::digits(share * 100.0, 2),
+            latency.word
+        ),
+        _ => format!(
+            "no difference to be seen, neither in availability nor in {}: {ranking}",
+            latency.word
+        ),
     }
 }
 
@@ -111,8 +145,10 @@ struct Contest<'a> {
 enum Finding {
     /// The other is worse; by this factor where there is one.
     Worse(Option<(f64, f64)>),
-    /// They cannot be told apart.
-    Same,
+    /// They cannot be told apart; or differ by less than matters, which is this share.
+    Same(Option<f64>),
+    /// The interval says neither, and about so many replications more would tell.
+    Open(Option<u64>),
     /// There is no interval.
     Undecided,
 }
@@ -140,7 +176,7 @@ impl<'a> Contest<'a> {
         let metric = format!("{client}.{metric}");
         let others = figures[1..]
             .iter()
-            .map(|&(other, _)| (other, finding(&summary.comparisons, &metric, better, best, other)));
+            .map(|&(other, _)| (other, finding(summary, &metric, better, best, other)));
         Some(Contest {
             word,
             better,
@@ -152,6 +188,23 @@ impl<'a> Contest<'a> {
 
     fn undecided(&self) -> bool {
         self.others.iter().any(|(_, finding)| matches!(finding, Finding::Undecided))
+    }
+
+    /// Whether comparisons are open, and the most replications that these need.
+    fn open(&self) -> Option<Option<u64>> {
+        let open = self.others.iter().filter_map(|(_, finding)| match finding {
+            Finding::Open(more) => Some(*more),
+            _ => None,
+        });
+        open.reduce(|most, more| most.zip(more).map(|(most, more)| most.max(more)))
+    }
+
+    /// The share up to which a difference does not matter.
+    fn zone(&self) -> Option<f64> {
+        self.others.iter().find_map(|(_, finding)| match finding {
+            Finding::Same(zone) => *zone,
+            _ => None,
+        })
     }
 
     /// Whether the best is better than anybody.
@@ -166,7 +219,7 @@ impl<'a> Contest<'a> {
     /// `p99 1.42 ± 0.03 times lower than round_robin, no difference to be seen from random`.
     fn clause(&self) -> String {
         let mut parts = Vec::new();
-        let mut same = Vec::new();
+        let (mut same, mut open, mut within, mut needed) = (Vec::new(), Vec::new(), None, Some(0));
         for (other, finding) in &self.others {
             match finding {
                 Finding::Worse(Some((factor, half))) => {
@@ -177,7 +230,15 @@ impl<'a> Contest<'a> {
                     ));
                 }
                 Finding::Worse(None) => parts.push(format!("{} than {other}", self.without_factor())),
-                Finding::Same | Finding::Undecided => same.push(*other),
+                Finding::Same(zone) => {
+                    within = *zone;
+                    same.push(*other);
+                }
+                Finding::Open(more) => {
+                    needed = needed.zip(*more).map(|(most, more)| most.max(more));
+                    open.push(*other);
+                }
+                Finding::Undecided => same.push(*other),
             }
         }
         let more = parts.len().saturating_sub(NAMED_MAX);
@@ -186,7 +247,14 @@ impl<'a> Contest<'a> {
             parts.push(format!("and lower than {more} more"));
         }
         if !same.is_empty() {
-            parts.push(format!("no difference to be seen from {}", list(&same)));
+            let difference = match within {
+                Some(share) => format!("no difference above {} %", format::digits(share * 100.0, 2)),
+                None => "no difference to be seen".to_string(),
+            };
+            parts.push(format!("{difference} from {}", list(&same)));
+        }
+        if !open.is_empty() {
+            parts.push(format!("undecided against {}{}", list(&open), about(needed)));
         }
         format!("{} {}", self.word, parts.join(", "))
     }
@@ -216,13 +284,24 @@ impl<'a> Contest<'a> {
     }
 }
 
+/// How many replications would tell, where that is known.
+fn about(more: Option<u64>) -> String {
+    more.map_or_else(String::new, |more| format!(" (about {more} more replications would tell)"))
+}
+
 /// What the comparison of `best` with `other` says, whichever way round it was made.
-fn finding(comparisons: &[ComparisonSummary], metric: &str, better: Better, best: &str, other: &str) -> Finding {
-    let of = |a: &str, b: &str| comparisons.iter().find(|c| c.metric == metric && c.a == a && c.b == b);
+fn finding(summary: &Summary, metric: &str, better: Better, best: &str, other: &str) -> Finding {
+    let of = |a: &str, b: &str| {
+        summary
+            .comparisons
+            .iter()
+            .find(|c| c.metric == metric && c.a == a && c.b == b)
+    };
+    let zone = summary.confidence.indifference;
     let (comparison, turned) = match (of(best, other), of(other, best)) {
         (Some(comparison), _) => (comparison, false),
         (None, Some(comparison)) => (comparison, true),
-        (None, None) => return Finding::Same,
+        (None, None) => return Finding::Same(None),
     };
     let expected = if (better == Better::Lower) != turned {
         "lower"
@@ -230,9 +309,10 @@ fn finding(comparisons: &[ComparisonSummary], metric: &str, better: Better, best
         "higher"
     };
     match comparison.verdict.as_str() {
+        "undecided" if comparison.difference.ci95.is_some() => Finding::Open(comparison.replications_needed),
         "undecided" => Finding::Undecided,
         verdict if verdict == expected => Finding::Worse(factor(&comparison.ratio, turned)),
-        _ => Finding::Same,
+        _ => Finding::Same(zone),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::experiment::expect::decide::more_replications;
 use crate::experiment::expect::values::{Key, Lookup, Missing};
 use crate::experiment::expect::{Better, Metric, MetricOf};
 use crate::experiment::{Outcome, Scenario};
-use crate::measure::confidence::{self, Estimate, Interval, LEVEL};
+use crate::measure::confidence::{self, Estimate, Interval, LEVEL, Method};
 use crate::report::replications::{Replications, metric_of};
 use crate::report::summary::{Summary, Value};
 use crate::report::{Results, json};
@@ -402,6 +402,7 @@ fn of_means(a: &[f64], b: &[f64], paired: bool) -> Option<Estimate> {
             value,
             interval: None,
             n,
+            method: Method::Welch,
         });
     }
     let (var_a, var_b) = (variance(a, of_a.value), variance(b, of_b.value));
@@ -420,6 +421,7 @@ fn of_means(a: &[f64], b: &[f64], paired: bool) -> Option<Estimate> {
         value,
         interval: Some(interval),
         n,
+        method: Method::Welch,
     })
 }
 

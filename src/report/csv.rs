@@ -8,7 +8,9 @@ use crate::report::Named;
 use crate::report::curves::{Curves, Latencies, OverTime};
 use crate::report::summary::{ClientSummary, EdgeSummary, EndpointSummary, IncidentSummary, ServiceSummary, Summary, Value};
 
-const SUMMARY_HEADER: [&str; 7] = ["variant", "scope", "name", "metric", "value", "ci_low", "ci_high"];
+const SUMMARY_HEADER: [&str; 9] = [
+    "variant", "scope", "name", "metric", "value", "ci_low", "ci_high", "n", "method",
+];
 const TIMESERIES_HEADER: [&str; 6] = ["variant", "scope", "name", "t_seconds", "metric", "value"];
 const LATENCY_HEADER: [&str; 5] = ["variant", "client", "outcome", "le_seconds", "count"];
 
@@ -70,6 +72,7 @@ fn incident_rows(rows: &mut Rows<'_>, incident: &IncidentSummary) {
     rows.value("time_to_shift_seconds", &incident.time_to_shift_seconds);
     rows.value("time_to_recover_seconds", &incident.time_to_recover_seconds);
     rows.value("requests_lost", &incident.requests_lost);
+    rows.named("median_seconds", &incident.median_seconds);
 }
 
 fn service_rows(rows: &mut Rows<'_>, service: &ServiceSummary) {
@@ -83,6 +86,8 @@ fn service_rows(rows: &mut Rows<'_>, service: &ServiceSummary) {
     rows.value("in_flight", &service.in_flight);
     rows.value("busy_slots", &service.busy_slots);
     rows.value("utilization_ratio", &service.utilization_ratio);
+    rows.value("offered_ratio", &service.offered_ratio);
+    rows.value("little_ratio", &service.little_ratio);
     rows.value("requests_per_root_request_ratio", &service.requests_per_root_request_ratio);
     rows.value("wasted_work_ratio", &service.wasted_work_ratio);
     rows.value("ejections_total", &service.ejections_total);
@@ -137,9 +142,14 @@ impl<'a> Rows<'a> {
                 let _ = write!(text, "{number}");
             }
         }
+        let replications = value.n.map(|n| n.to_string()).unwrap_or_default();
+        let method = value.method.as_deref().unwrap_or_default();
         let [variant, scope, name] = self.place;
         let [value, low, high] = &self.number;
-        row(self.out, [variant, scope, name, metric, value, low, high]);
+        row(
+            self.out,
+            [variant, scope, name, metric, value, low, high, &replications, method],
+        );
     }
 
     fn named(&mut self, metric: &str, values: &Named<Value>) {

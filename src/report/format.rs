@@ -28,9 +28,17 @@ fn scale(seconds: f64, like: f64) -> (f64, &'static str) {
     }
 }
 
+/// Where there is no figure: `n/a`, and how many values it would need.
+fn missing(value: &Value) -> String {
+    match value.needs {
+        Some(needed) => format!("n/a (needs {})", count(needed as f64)),
+        None => "n/a".to_string(),
+    }
+}
+
 /// A duration with its interval: `12.3 ± 0.4 ms`; `n/a` where there is none.
 pub fn latency(value: &Value) -> String {
-    let Some(figure) = value.value else { return "n/a".to_string() };
+    let Some(figure) = value.value else { return missing(value) };
     let Some(half) = half_width(value) else {
         return seconds(figure);
     };
@@ -156,7 +164,7 @@ mod tests {
             value: Some(value),
             ci95: Some([low, high]),
             n: Some(10),
-            reason: None,
+            ..Value::default()
         }
     }
 
@@ -171,6 +179,7 @@ mod tests {
         assert_eq!(share(&value(1.0, 0.9999, 1.0)), "100 %");
         assert_eq!(share(&Value::exact(0.99987)), "99.987 %");
         assert_eq!(latency(&Value::missing("why")), "n/a");
+        assert_eq!(latency(&Value::too_few(10_000, 950)), "n/a (needs 10\u{202f}000)");
     }
 
     #[test]

@@ -1,26 +1,27 @@
 //! From the folded results of an experiment to the [`Summary`]: names for indices, seconds for nanoseconds, intervals.
 
-use crate::experiment::compare::{self, Comparison, Metric, Subject, Verdict};
+mod comparisons;
+mod figures;
+mod precision;
+
 use crate::experiment::effects::effects;
-use crate::experiment::fold::{
-    ClientFold, EdgeFold, EndpointFold, LatencyFold, QUANTILE_NAMES, QUANTILES, ServiceFold, VariantResult, WindowFold,
-};
+use crate::experiment::fold::{ClientFold, EdgeFold, EndpointFold, ServiceFold, VariantResult, WindowFold};
 use crate::experiment::incidents::IncidentFold;
-use crate::experiment::{ANSWERERS, Failures, Names, Outcome, Scenario, Variant, Warning};
-use crate::measure::confidence::{self, LEVEL};
+use crate::experiment::{ANSWERERS, Failures, Names, Outcome, Scenario, Variant, Warning, stability};
+use crate::measure::confidence::LEVEL;
 use crate::report::summary::{
-    ClientSummary, ComparisonSummary, Confidence, ENDPOINTS_LISTED_MAX, EdgeSummary, EndpointSummary, Engine, FaultSummary,
-    IncidentSummary, SCHEMA, ServiceSummary, SourceText, Summary, Value, VariantSummary, WindowSummary,
+    ClientSummary, Confidence, ENDPOINTS_LISTED_MAX, EdgeSummary, EndpointSummary, Engine, FaultSummary, IncidentSummary, SCHEMA,
+    ServiceSummary, SourceText, Summary, Value, VariantSummary, WindowSummary,
 };
 use crate::report::{Named, answer};
+use figures::{Figures, NO_REQUESTS, divided};
 
-const NO_REQUESTS: &str = "no requests";
-const NO_SUCCESS: &str = "no values";
 const NOBODY_WATCHES: &str = "no caller watches its endpoints";
 const UNLIMITED: &str = "concurrency is unlimited";
 
 /// The summary of an outcome.
 pub fn summarize(scenario: &Scenario, outcome: &Outcome) -> Summary {
+    let by = Figures::of(scenario);
     let count = scenario.variants.len();
     let simulated_nanos: u128 = outcome.variants.iter().map(|variant| variant.simulated_nanos).sum();
     let mut summary = Summary {
@@ -30,24 +31,30 @@ pub fn summarize(scenario: &Scenario, outcome: &Outcome) -> Summary {
         description: scenario.description.trim().to_string(),
         scenario_digest: format!("{:016x}", scenario.digest),
         seed: scenario.seed,
-        replications: scenario.replications,
+        replications: outcome.replications(),
         answer: String::new(),
         warnings: outcome
             .warnings
             .iter()
             .map(|warning| warning_text(warning, scenario))
+            .chain(precision::unreached(scenario, outcome))
             .collect(),
         confidence: Confidence {
             level: LEVEL,
             pairs: count * count.saturating_sub(1) / 2,
+            correction: "bonferroni".to_string(),
+            indifference: scenario.statistics.indifference,
         },
         variants: scenario
             .variants
             .iter()
             .zip(&outcome.variants)
-            .map(|(variant, result)| of_variant(variant, result))
+            .map(|(variant, result)| of_variant(variant, result, by))
             .collect(),
-        comparisons: comparisons(scenario, outcome),
+        comparisons: comparisons::comparisons(scenario, outcome, by),
+        rankings: Vec::new(),
+        precision: precision::precisions(outcome),
+        selection: precision::selection(scenario, outcome),
         engine: Engine {
             events_total: outcome.variants.iter().map(|variant| variant.events_total).sum(),
             simulated_seconds: simulated_nanos as f64 / 1e9,
@@ -62,6 +69,8 @@ pub fn summarize(scenario: &Scenario, outcome: &Outcome) -> Summary {
             text: scenario.source_text.clone(),
         },
     };
+    summary.warnings.extend(comparisons::backfired(&summary));
+    summary.rankings = comparisons::rankings(&summary);
     summary.answer = answer::answer(&summary);
     summary
 }
@@ -75,16 +84,64 @@ fn warning_text(warning: &Warning, scenario: &Scenario) -> String {
             "{replications} replications give wide and uncertain intervals; use --replications 10 or more for results to lean on"
         ),
         Warning::NotSettled { variant } => format!(
-            "variant `{}` had not settled by the middle of the run (MSER-5 found no cut); use a longer --duration, or is it overloaded?",
+            "variant `{}` had not settled by the middle of the run (MSER-5 found no cut): its figures are not those of a steady state; \
+             use twice the --duration, or is it overloaded?",
             scenario.variants[variant].name
         ),
+        Warning::Overloaded {
+            variant,
+            service,
+            offered,
+            grows,
+        } => {
+            let name = &scenario.variants[variant].names.services[service];
+            let more = if grows {
+                "; its queue grows without bound, so figures depend on how long the run lasts"
+            } else {
+                ""
+            };
+            format!(
+                "{name} is offered {offered:.2} of what it can serve{}{more}",
+                in_variant(variant, scenario)
+            )
+        }
+        Warning::Saturated {
+            variant,
+            service,
+            endpoint,
+        } => {
+            let names = &scenario.variants[variant].names;
+            format!(
+                "{} of {} is busy all the time{}: its queue grows without bound, though {} as a whole could serve what it is offered",
+                names.endpoints[endpoint],
+                names.services[service],
+                in_variant(variant, scenario),
+                names.services[service]
+            )
+        }
+        Warning::NotStationary { variant, service, ratio } => {
+            let name = &scenario.variants[variant].names.services[service];
+            format!(
+                "{name} is not in a steady state{}: arrivals times their stay are {ratio:.2} of the requests there (Little's law); use a longer \
+                 --duration, or a longer warmup",
+                in_variant(variant, scenario)
+            )
+        }
         Warning::ShortRun { warmup, duration } => {
             format!("the measured part is less than ten times the warm-up of {warmup}; use a longer --duration than {duration}")
         }
     }
 }
 
-fn of_variant(variant: &Variant, result: &VariantResult) -> VariantSummary {
+/// Names the variant where there are several.
+fn in_variant(variant: usize, scenario: &Scenario) -> String {
+    match scenario.variants.len() {
+        1 => String::new(),
+        _ => format!(" in variant `{}`", scenario.variants[variant].name),
+    }
+}
+
+fn of_variant(variant: &Variant, result: &VariantResult, by: Figures) -> VariantSummary {
     let names = &variant.names;
     let seconds = result.measured_nanos as f64 / 1e9;
     let faults = variant.faults.iter().map(|fault| FaultSummary {
@@ -98,7 +155,7 @@ fn of_variant(variant: &Variant, result: &VariantResult) -> VariantSummary {
             operation.service as usize == index
         });
         let attempts = callers.map(|(_, fold)| total(&fold.attempts)).sum();
-        (names.services[index].clone(), of_service(fold, attempts, names, result))
+        (names.services[index].clone(), of_service(fold, attempts, names, result, by))
     };
     VariantSummary {
         name: variant.name.clone(),
@@ -108,12 +165,12 @@ fn of_variant(variant: &Variant, result: &VariantResult) -> VariantSummary {
         measured_seconds: seconds,
         faults: faults.collect(),
         clients: named(&names.clients, &result.clients, |client| {
-            of_client(client, &vec![seconds; client.requests.len()])
+            of_client(client, &vec![seconds; client.requests.len()], by)
         }),
         services: result.services.iter().enumerate().map(service).collect(),
-        edges: named(&names.edges, &result.edges, |edge| of_edge(edge, seconds)),
-        incidents: incidents(variant, result),
-        windows: windows(variant, result),
+        edges: named(&names.edges, &result.edges, |edge| of_edge(edge, seconds, by)),
+        incidents: incidents(variant, result, by),
+        windows: windows(variant, result, by),
         effects: effects(&variant.plan)
             .into_iter()
             .map(|(name, how)| (name.to_string(), how))
@@ -121,19 +178,19 @@ fn of_variant(variant: &Variant, result: &VariantResult) -> VariantSummary {
     }
 }
 
-fn windows(variant: &Variant, result: &VariantResult) -> Named<WindowSummary> {
+fn windows(variant: &Variant, result: &VariantResult, by: Figures) -> Named<WindowSummary> {
     let pairs = variant.windows.iter().zip(&result.windows);
     let of_window = |fold: &WindowFold| WindowSummary {
-        measured_seconds: mean(&fold.measured_seconds),
+        measured_seconds: by.mean(&fold.measured_seconds),
         clients: named(&variant.names.clients, &fold.clients, |client| {
-            of_client(client, &fold.measured_seconds)
+            of_client(client, &fold.measured_seconds, by)
         }),
     };
     pairs.map(|(window, fold)| (window.to_string(), of_window(fold))).collect()
 }
 
 /// The faults that occurred, by name; several of one name are told apart by when they begin.
-fn incidents(variant: &Variant, result: &VariantResult) -> Vec<IncidentSummary> {
+fn incidents(variant: &Variant, result: &VariantResult, by: Figures) -> Vec<IncidentSummary> {
     let faults = &variant.faults;
     let occurred = result
         .incidents
@@ -151,34 +208,32 @@ fn incidents(variant: &Variant, result: &VariantResult) -> Vec<IncidentSummary> 
             },
             from_seconds: from,
             to_seconds: to,
-            occurrences: mean(&fold.occurrences).within(0.0, f64::INFINITY),
-            time_to_detect_seconds: reached(&fold.detect, "nobody who watches endpoints had to do with it"),
-            detected_ratio: Value::of(
-                confidence::proportion(&fold.detected, LEVEL),
-                "nobody who watches endpoints had to do with it",
-            ),
-            time_to_eject_seconds: reached(&fold.eject, "nobody who watches endpoints had to do with it"),
-            time_to_shift_seconds: reached(&fold.shift, "it struck no endpoint"),
-            time_to_recover_seconds: reached(
+            occurrences: by.mean(&fold.occurrences).within(0.0, f64::INFINITY),
+            time_to_detect_seconds: by.reached(&fold.detect, "nobody who watches endpoints had to do with it"),
+            detected_ratio: by.proportion(&fold.detected, "nobody who watches endpoints had to do with it"),
+            time_to_eject_seconds: by.reached(&fold.eject, "nobody who watches endpoints had to do with it"),
+            time_to_shift_seconds: by.reached(&fold.shift, "it struck no endpoint"),
+            time_to_recover_seconds: by.reached(
                 &fold.recover,
                 "it lasted to the end, or there were no requests before it to compare with",
             ),
-            requests_lost: mean(&fold.lost),
+            requests_lost: by.mean(&fold.lost),
+            median_seconds: medians(fold, by),
         }
     };
     occurred.map(of_incident).collect()
 }
 
-/// The mean over the replications in which it came to that; how many these are is said where it was not in all.
-fn reached(times: &[Option<f64>], nothing: &str) -> Value {
-    let told: Vec<f64> = times.iter().flatten().copied().collect();
-    let finite: Vec<f64> = told.iter().copied().filter(|time| time.is_finite()).collect();
-    if told.is_empty() {
-        return Value::missing(nothing);
-    }
-    let value = mean(&finite).within(0.0, f64::INFINITY);
-    let reason = (finite.len() < told.len()).then(|| format!("reached in {} of {} replications", finite.len(), told.len()));
-    Value { reason, ..value }
+/// The medians of the times of a fault over all replications, those included in which it did not come to that.
+fn medians(fold: &IncidentFold, by: Figures) -> Named<Value> {
+    let times = [
+        ("time_to_detect", &fold.detect),
+        ("time_to_eject", &fold.eject),
+        ("time_to_shift", &fold.shift),
+        ("time_to_recover", &fold.recover),
+    ];
+    let known = times.into_iter().filter(|(_, times)| times.iter().any(Option::is_some));
+    Named(known.map(|(name, times)| (name.to_string(), by.median(times))).collect())
 }
 
 fn named<F, T>(names: &[String], folds: &[F], of: impl Fn(&F) -> T) -> Named<T> {
@@ -186,21 +241,21 @@ fn named<F, T>(names: &[String], folds: &[F], of: impl Fn(&F) -> T) -> Named<T> 
 }
 
 /// `window`: the seconds measured of each replication.
-fn of_client(fold: &ClientFold, window: &[f64]) -> ClientSummary {
+fn of_client(fold: &ClientFold, window: &[f64], by: Figures) -> ClientSummary {
     let succeeded = difference(&fold.requests, &fold.failed);
     ClientSummary {
         requests_total: Value::exact(total(&fold.requests)),
         attempts_total: Value::exact(total(&fold.attempts)),
-        requests_per_second: rate(&fold.requests, window),
-        goodput_per_second: rate(&succeeded, window),
-        availability_ratio: share(&succeeded, &fold.requests),
-        attempts_per_request_ratio: ratio(&fold.attempts, &fold.requests),
+        requests_per_second: by.rate(&fold.requests, window),
+        goodput_per_second: by.rate(&succeeded, window),
+        availability_ratio: by.share(&succeeded, &fold.requests),
+        attempts_per_request_ratio: by.ratio(&fold.attempts, &fold.requests),
         failures_total: causes(&fold.failures),
         failures_by_answerer_total: answerers(&fold.failures),
         availability_objective_ratio: Value::exact(fold.objective),
-        error_budget_burn_ratio: burn(fold),
-        latency_seconds: latency(&fold.latency),
-        failed_latency_seconds: latency(&fold.failed_latency),
+        error_budget_burn_ratio: by.burn(fold),
+        latency_seconds: by.latency(&fold.latency),
+        failed_latency_seconds: by.latency(&fold.failed_latency),
     }
 }
 
@@ -211,37 +266,19 @@ fn answerers(failures: &Failures) -> Named<u64> {
     occurred.map(|(name, count)| (name.to_string(), count)).collect()
 }
 
-/// The share of failures over the share allowed.
-fn burn(fold: &ClientFold) -> Value {
-    let budget = 1.0 - fold.objective;
-    match confidence::proportion(&pairs(&fold.failed, &fold.requests), LEVEL) {
-        Some(share) => Value::divided(&share, budget),
-        None => Value::missing(NO_REQUESTS),
-    }
-}
-
-/// Per second: a mean over replications of equal length, else the ratio of the totals.
-fn rate(counts: &[f64], seconds: &[f64]) -> Value {
-    let is_even = seconds.windows(2).all(|pair| pair[0] == pair[1]);
-    match seconds.first() {
-        Some(&first) if is_even && first > 0.0 => mean(&divided(counts, first)),
-        _ => Value::of(confidence::ratio(&pairs(counts, seconds), LEVEL), "nothing was measured"),
-    }
-}
-
-fn of_edge(fold: &EdgeFold, seconds: f64) -> EdgeSummary {
+fn of_edge(fold: &EdgeFold, seconds: f64, by: Figures) -> EdgeSummary {
     EdgeSummary {
         calls_total: Value::exact(total(&fold.calls)),
-        calls_per_second: rate(&fold.calls, &vec![seconds; fold.calls.len()]),
+        calls_per_second: by.rate(&fold.calls, &vec![seconds; fold.calls.len()]),
         attempts_total: Value::exact(total(&fold.attempts)),
-        availability_ratio: share(&difference(&fold.calls, &fold.failed), &fold.calls),
-        attempts_per_call_ratio: ratio(&fold.attempts, &fold.calls),
+        availability_ratio: by.share(&difference(&fold.calls, &fold.failed), &fold.calls),
+        attempts_per_call_ratio: by.ratio(&fold.attempts, &fold.calls),
         failures_total: causes(&fold.failures),
-        latency_seconds: latency(&fold.latency),
+        latency_seconds: by.latency(&fold.latency),
     }
 }
 
-fn of_service(fold: &ServiceFold, attempts: f64, names: &Names, result: &VariantResult) -> ServiceSummary {
+fn of_service(fold: &ServiceFold, attempts: f64, names: &Names, result: &VariantResult, by: Figures) -> ServiceSummary {
     let (first, count) = fold.endpoints;
     let endpoints = &result.endpoints[first..first + count];
     let served: Vec<f64> = fold.queue_wait.totals.iter().map(|&(_, count)| count).collect();
@@ -250,30 +287,36 @@ fn of_service(fold: &ServiceFold, attempts: f64, names: &Names, result: &Variant
     ServiceSummary {
         requests_total: Value::exact(total(&fold.arrived)),
         attempts_total: Value::exact(attempts),
-        availability_ratio: share(&difference(&fold.arrived, &fold.failed), &fold.arrived),
+        availability_ratio: by.share(&difference(&fold.arrived, &fold.failed), &fold.arrived),
         failures_total: causes(&fold.failures),
-        latency_seconds: latency(&fold.latency),
-        queue_wait_seconds: latency(&fold.queue_wait),
-        waited_ratio: share(&fold.waited, &served),
-        in_flight: mean(&fold.in_flight).within(0.0, f64::INFINITY),
-        busy_slots: mean(&fold.busy).within(0.0, f64::INFINITY),
+        latency_seconds: by.latency(&fold.latency),
+        queue_wait_seconds: by.latency(&fold.queue_wait),
+        waited_ratio: by.share(&fold.waited, &served),
+        in_flight: by.mean(&fold.in_flight).within(0.0, f64::INFINITY),
+        busy_slots: by.mean(&fold.busy).within(0.0, f64::INFINITY),
         utilization_ratio: match capacity {
-            Some(capacity) => mean(&divided(&fold.busy, capacity)).within(0.0, f64::INFINITY),
+            Some(capacity) => by.mean(&divided(&fold.busy, capacity)).within(0.0, f64::INFINITY),
             None => Value::missing(UNLIMITED),
         },
-        requests_per_root_request_ratio: ratio(&fold.arrived, &root_requests(result)),
+        offered_ratio: Value::of(
+            stability::offered(fold),
+            if capacity.is_none() { UNLIMITED } else { "nothing was served" },
+        )
+        .within(0.0, f64::INFINITY),
+        little_ratio: Value::of(stability::little(fold), "attempts failed, or none came").within(0.0, f64::INFINITY),
+        requests_per_root_request_ratio: by.ratio(&fold.arrived, &root_requests(result)),
         wasted_work_ratio: match fold.work.iter().any(|&(work, _)| work > 0.0) {
-            true => part(fold.work.iter().map(|&(work, wasted)| (wasted, work)), ""),
+            true => by.part(fold.work.iter().map(|&(work, wasted)| (wasted, work)), ""),
             false => Value::missing("no work was done"),
         },
         ejections_total: Value::exact(total(&fold.ejections)),
         ejections_spared_total: Value::exact(total(&fold.ejections_spared)),
-        ejected_ratio: part(fold.ejected.iter().copied(), NOBODY_WATCHES),
-        panic_ratio: part(fold.panic.iter().copied(), NOBODY_WATCHES),
+        ejected_ratio: by.part(fold.ejected.iter().copied(), NOBODY_WATCHES),
+        panic_ratio: by.part(fold.panic.iter().copied(), NOBODY_WATCHES),
         load_max_ratio: imbalance(endpoints),
-        discovery_delay_seconds: latency(&fold.belief_delay),
+        discovery_delay_seconds: by.latency(&fold.belief_delay),
         stale_requests_total: Value::exact(total(&fold.stale_requests)),
-        connections_total: mean(&fold.connections).within(0.0, f64::INFINITY),
+        connections_total: by.mean(&fold.connections).within(0.0, f64::INFINITY),
         endpoints_total: count as u64,
         endpoints: named(&names.endpoints[first..first + listed], &endpoints[..listed], |endpoint| {
             of_endpoint(endpoint, fold.capacity)
@@ -309,12 +352,6 @@ fn root_requests(result: &VariantResult) -> Vec<f64> {
     sums
 }
 
-/// A part of a whole that is no count, so that no trials stand behind it.
-fn part(pairs: impl Iterator<Item = (f64, f64)>, nothing: &str) -> Value {
-    let pairs: Vec<(f64, f64)> = pairs.collect();
-    Value::of(confidence::ratio(&pairs, LEVEL), nothing).within(0.0, 1.0)
-}
-
 /// The most requests of one endpoint over the mean.
 fn imbalance(endpoints: &[EndpointFold]) -> Value {
     let sum: u64 = endpoints.iter().map(|endpoint| endpoint.arrived).sum();
@@ -325,74 +362,6 @@ fn imbalance(endpoints: &[EndpointFold]) -> Value {
     Value::exact(most as f64 * endpoints.len() as f64 / sum as f64)
 }
 
-/// Mean, quantiles and maximum in seconds.
-fn latency(fold: &LatencyFold) -> Named<Value> {
-    let nanos_a_second = 1e9;
-    let mean = confidence::ratio(&fold.totals, LEVEL);
-    let mean = mean.map_or_else(|| Value::missing(NO_SUCCESS), |mean| Value::divided(&mean, nanos_a_second));
-    let mut figures = vec![("mean".to_string(), mean.within(0.0, f64::INFINITY))];
-    let buckets = fold.pooled.quantile_buckets(QUANTILES);
-    for (index, name) in QUANTILE_NAMES.into_iter().enumerate() {
-        let value = match (buckets[index], fold.values_missing(index)) {
-            (None, _) => Value::missing(NO_SUCCESS),
-            (Some(_), Some(needed)) => Value::missing(format!("needs {needed} values, has {}", fold.pooled.count())),
-            (Some(bucket), None) => {
-                let each: Vec<f64> = fold.quantiles.iter().flatten().map(|quantiles| quantiles[index]).collect();
-                let pooled = fold.pooled.midpoint(bucket);
-                let estimate = confidence::sectioning(pooled, bucket.half_width(), &each, LEVEL);
-                Value::divided(&estimate, nanos_a_second).within(0.0, f64::INFINITY)
-            }
-        };
-        figures.push((name.to_string(), value));
-    }
-    let max = fold.pooled.max().map(|max| max as f64 / 1e9);
-    figures.push((
-        "max".to_string(),
-        max.map_or_else(|| Value::missing(NO_SUCCESS), Value::exact),
-    ));
-    Named(figures)
-}
-
-fn comparisons(scenario: &Scenario, outcome: &Outcome) -> Vec<ComparisonSummary> {
-    let pairs = scenario.variants.iter().zip(&outcome.variants);
-    let subjects = pairs.map(|(variant, result)| Subject {
-        clients: &variant.names.clients,
-        result,
-    });
-    let compared = compare::compare(&subjects.collect::<Vec<_>>());
-    compared
-        .iter()
-        .map(|comparison| of_comparison(comparison, scenario))
-        .collect()
-}
-
-fn of_comparison(comparison: &Comparison, scenario: &Scenario) -> ComparisonSummary {
-    let (a, b) = (&scenario.variants[comparison.a], &scenario.variants[comparison.b]);
-    let figure = match comparison.metric {
-        Metric::Availability => "availability_ratio".to_string(),
-        Metric::MeanLatency => "latency_seconds.mean".to_string(),
-        Metric::Quantile(index) => format!("latency_seconds.{}", QUANTILE_NAMES[index]),
-    };
-    let verdict = match comparison.verdict {
-        Verdict::Lower => "lower",
-        Verdict::Higher => "higher",
-        Verdict::NoDifference => "no difference",
-        Verdict::Undecided => "undecided",
-    };
-    ComparisonSummary {
-        metric: format!("{}.{figure}", a.names.clients[comparison.client]),
-        a: a.name.clone(),
-        b: b.name.clone(),
-        difference: Value::divided(&comparison.difference, 1.0),
-        ratio: Value::of(comparison.ratio, "a replication has the value zero"),
-        correlation: match comparison.correlation {
-            Some(correlation) => Value::exact(correlation),
-            None => Value::missing("one of the two does not vary over the replications"),
-        },
-        verdict: verdict.to_string(),
-    }
-}
-
 fn causes(failures: &Failures) -> Named<u64> {
     Named(failures.by_cause())
 }
@@ -401,26 +370,6 @@ fn total(each: &[f64]) -> f64 {
     each.iter().sum()
 }
 
-fn divided(each: &[f64], divisor: f64) -> Vec<f64> {
-    each.iter().map(|value| value / divisor).collect()
-}
-
 fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a - b).collect()
-}
-
-fn pairs(a: &[f64], b: &[f64]) -> Vec<(f64, f64)> {
-    a.iter().copied().zip(b.iter().copied()).collect()
-}
-
-fn mean(each: &[f64]) -> Value {
-    Value::of(confidence::mean(each, LEVEL), "nothing was measured")
-}
-
-fn ratio(a: &[f64], b: &[f64]) -> Value {
-    Value::of(confidence::ratio(&pairs(a, b), LEVEL), NO_REQUESTS).within(0.0, f64::INFINITY)
-}
-
-fn share(successes: &[f64], trials: &[f64]) -> Value {
-    Value::of(confidence::proportion(&pairs(successes, trials), LEVEL), NO_REQUESTS)
 }

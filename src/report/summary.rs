@@ -4,9 +4,12 @@
 //! over them with a 95 % interval. What cannot be known is null, with the reason beside it. Nothing here depends on the
 //! wall clock, the host or the number of threads. How it is made of an outcome is in `summarize.rs`.
 
-use serde::{Deserialize, Serialize, Serializer};
+mod value;
 
-use crate::measure::Estimate;
+use serde::{Deserialize, Serialize};
+
+pub use value::Value;
+
 use crate::report::Named;
 
 /// The name of this document's shape.
@@ -42,6 +45,15 @@ pub struct Summary {
     pub variants: Vec<VariantSummary>,
     /// How the variants differ.
     pub comparisons: Vec<ComparisonSummary>,
+    /// The order of the variants, by each figure that is compared.
+    #[serde(default)]
+    pub rankings: Vec<RankingSummary>,
+    /// How well figures are known that were to be known well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub precision: Vec<PrecisionSummary>,
+    /// What the search for the best variant came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionSummary>,
     /// What the engine did.
     pub engine: Engine,
     /// The scenario as it was written.
@@ -55,6 +67,43 @@ pub struct Confidence {
     pub level: f64,
     /// Over how many pairs of variants the intervals of comparisons hold at once (Bonferroni).
     pub pairs: usize,
+    /// How intervals of comparisons are made to hold together: `bonferroni`; p-values are corrected by `holm`.
+    #[serde(default)]
+    pub correction: String,
+    /// The share of a figure up to which a difference does not matter, where the scenario says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indifference: Option<f64>,
+}
+
+/// A figure that was to be known well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PrecisionSummary {
+    /// The figure: `p99(least_request)`.
+    pub metric: String,
+    /// Half the width of its interval, as a share of it, was to be at most this.
+    pub wanted_ratio: f64,
+    /// What it is; null where the figure is not known.
+    pub reached_ratio: Option<f64>,
+    /// Whether that is enough: at most wanted / (1 + wanted), so that the true relative error is at most what was wanted.
+    pub met: bool,
+    /// Why the figure is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The search for the best variant by a metric (Kim and Nelson's procedure KN).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SelectionSummary {
+    /// The metric.
+    pub metric: String,
+    /// Differences up to this do not matter, in the unit of the metric.
+    pub indifference: f64,
+    /// The variant that is best with 95 % confidence, or within the zone of indifference of the best; the best so far where it was not found.
+    pub best: String,
+    /// Whether it was found with the replications allowed.
+    pub found: bool,
+    /// The variants that were out of it, with the replications that took.
+    pub left_after_replications: Named<u32>,
 }
 
 /// What the engine did.
@@ -132,6 +181,9 @@ pub struct IncidentSummary {
     /// Failed requests that were meant to be sent while it lasted or that it met in flight, less what would have failed by the share of
     /// failures before it: mean over replications.
     pub requests_lost: Value,
+    /// The medians of these times over all replications, those included in which it did not come to that: `time_to_recover`…
+    #[serde(default)]
+    pub median_seconds: Named<Value>,
 }
 
 /// One window of time.
@@ -229,6 +281,13 @@ pub struct ServiceSummary {
     pub busy_slots: Value,
     /// Busy slots over all slots.
     pub utilization_ratio: Value,
+    /// What it is offered over what it can serve: above 1 requests pile up or are refused.
+    #[serde(default)]
+    pub offered_ratio: Value,
+    /// Little's law as a check: arrivals a second times their mean stay, over the mean number there. 1 in a steady state, but for what is cut
+    /// at the edges of the measured window.
+    #[serde(default)]
+    pub little_ratio: Value,
     /// Arrivals by request of any client: how much retries on all hops before multiply what clients want.
     #[serde(default)]
     pub requests_per_root_request_ratio: Value,
@@ -291,74 +350,55 @@ pub struct ComparisonSummary {
     pub ratio: Value,
     /// Correlation over replications.
     pub correlation: Value,
-    /// `lower`, `higher`, `no difference`, or `undecided` without an interval.
+    /// 1 - Var(A - B) / (Var A + Var B): what the common random numbers saved.
+    #[serde(default)]
+    pub variance_saved_ratio: Value,
+    /// How likely such differences would be if there were none, with Holm's correction for all pairs of this metric.
+    #[serde(default)]
+    pub p_value: Value,
+    /// `lower`, `higher`, `no difference`, or `undecided`: without an interval, or where it reaches beyond the zone of indifference.
     pub verdict: String,
+    /// The same in words, of `a`: `better`, `worse`, `no difference above 2 %`, `undecided: about 14 more replications`.
+    #[serde(default)]
+    pub statement: String,
+    /// Where there is no difference: larger ones are excluded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_difference_above: Option<f64>,
+    /// About how many replications more would tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replications_needed: Option<u64>,
 }
 
-/// A figure, with what is known of its precision.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Value {
-    /// The figure; null where it cannot be known.
-    #[serde(serialize_with = "plain_number")]
-    pub value: Option<f64>,
-    /// Its 95 % interval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ci95: Option<[f64; 2]>,
-    /// Replications behind the interval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub n: Option<usize>,
-    /// Why there is no figure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+/// The order of the variants by one figure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankingSummary {
+    /// Client and figure: `web.latency_seconds.p99`.
+    pub metric: String,
+    /// Best first by the point estimates; what is certain of that order is in the ranks.
+    pub variants: Vec<RankSummary>,
 }
 
-/// Whole numbers are written without a fraction.
-fn plain_number<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match *value {
-        Some(value) if value.fract() == 0.0 && value.abs() < EXACT => serializer.serialize_i64(value as i64),
-        Some(value) => serializer.serialize_f64(value),
-        None => serializer.serialize_none(),
-    }
+/// Where a variant stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankSummary {
+    /// The variant.
+    pub variant: String,
+    /// The best and the worst place that it may have, from 1, as far as comparisons tell.
+    pub rank: [usize; 2],
+    /// Variants that share a letter are not separated.
+    pub group: String,
 }
 
-impl Value {
-    /// A figure that is exact.
-    pub fn exact(value: f64) -> Value {
-        Value {
-            value: Some(value),
-            ..Value::default()
-        }
-    }
-
-    /// No figure, and why.
-    pub fn missing(reason: impl Into<String>) -> Value {
-        Value {
-            reason: Some(reason.into()),
-            ..Value::default()
-        }
-    }
-
-    /// An estimate, or why there is none.
-    pub(super) fn of(estimate: Option<Estimate>, reason: &str) -> Value {
-        estimate.map_or_else(|| Value::missing(reason), |estimate| Value::divided(&estimate, 1.0))
-    }
-
-    /// An estimate in a unit that is `divisor` times as large. (Multiplying by 1e-9 would leave digits that mean nothing.)
-    pub(super) fn divided(estimate: &Estimate, divisor: f64) -> Value {
-        let interval = estimate.interval;
-        Value {
-            value: Some(estimate.value / divisor),
-            ci95: interval.map(|interval| [interval.low / divisor, interval.high / divisor]),
-            n: interval.map(|_| estimate.n),
-            reason: None,
-        }
-    }
-
-    /// With the interval kept within what is possible.
-    pub(super) fn within(mut self, low: f64, high: f64) -> Value {
-        self.ci95 = self.ci95.map(|[a, b]| [a.clamp(low, high), b.clamp(low, high)]);
-        self
+impl VariantSummary {
+    /// The figure of a client that a comparison names: `web.latency_seconds.p99`.
+    pub fn figure(&self, metric: &str) -> Option<&Value> {
+        self.clients.iter().find_map(|(name, client)| {
+            let figure = metric.strip_prefix(name)?.strip_prefix('.')?;
+            match figure.strip_prefix("latency_seconds.") {
+                Some(name) => client.latency_seconds.get(name),
+                None => (figure == "availability_ratio").then_some(&client.availability_ratio),
+            }
+        })
     }
 }
 

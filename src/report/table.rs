@@ -4,8 +4,8 @@ use comfy_table::modifiers::UTF8_ROUND_CORNERS;
 use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
 
-use crate::report::format;
-use crate::report::summary::{ClientSummary, Summary};
+use crate::report::summary::{ClientSummary, Summary, Value};
+use crate::report::{answer, format};
 
 /// How a table is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub fn render(summary: &Summary, style: Style) -> String {
     };
     let replications = match summary.replications {
         1 => "1 replication".to_string(),
+        n if summary.confidence.pairs > 1 => format!(
+            "{n} replications, ± is 95 % confidence, of differences for all {} pairs together",
+            summary.confidence.pairs
+        ),
         n => format!("{n} replications, ± is 95 % confidence"),
     };
     out.push_str(&format!(
@@ -47,9 +51,32 @@ pub fn render(summary: &Summary, style: Style) -> String {
         out.push('\n');
     }
     out.push_str(&table(summary, style));
+    out.push_str(&differences(summary, style));
     out.push_str("\n\n");
+    for line in known_well(summary) {
+        out.push_str(&line);
+        out.push('\n');
+    }
     out.push_str(&format!("{strong}{}{end}\n", summary.answer));
     out
+}
+
+/// What was to be known well, and whether the best was found.
+fn known_well(summary: &Summary) -> Vec<String> {
+    let percent = |share: f64| format!("{} %", format::digits(share * 100.0, 2));
+    let precision = summary.precision.iter().map(|precision| {
+        let reached = precision
+            .reached_ratio
+            .map_or_else(|| "is not known".to_string(), |reached| format!("± {}", percent(reached)));
+        let wanted = percent(precision.wanted_ratio);
+        let verdict = if precision.met { "reached" } else { "not reached" };
+        format!("precision: {} {reached}, wanted {wanted}: {verdict}", precision.metric)
+    });
+    let selection = summary.selection.iter().map(|selection| match selection.found {
+        true => format!("best by {}: {}", selection.metric, selection.best),
+        false => format!("best by {}: not found; {} so far", selection.metric, selection.best),
+    });
+    precision.chain(selection).collect()
 }
 
 fn table(summary: &Summary, style: Style) -> String {
@@ -80,6 +107,111 @@ fn table(summary: &Summary, style: Style) -> String {
     header.extend(&latencies);
     header.extend(retried.then_some("attempts/request"));
 
+    let mut table = drawn(&header, style);
+    for (variant, name, client) in clients {
+        let mut row = vec![variant.to_string()];
+        row.extend(several.then(|| name.to_string()));
+        row.push(client.requests_total.value.map_or_else(String::new, format::count));
+        row.push(format::share(&client.availability_ratio));
+        row.extend(
+            latencies
+                .iter()
+                .map(|name| client.latency_seconds.get(name).map_or_else(String::new, format::latency)),
+        );
+        row.extend(retried.then(|| format::figure(&client.attempts_per_request_ratio)));
+        table.add_row(row);
+    }
+    let text_columns = if several { 2 } else { 1 };
+    finish(table, text_columns)
+}
+
+/// How the others differ from the best, in the figures that the answer is given by: replication by replication.
+fn differences(summary: &Summary, style: Style) -> String {
+    let mut out = String::new();
+    for (metric, word, best) in answer::decisive(summary) {
+        let rows: Vec<Vec<String>> = summary
+            .variants
+            .iter()
+            .filter(|variant| variant.name != best)
+            .filter_map(|variant| difference_row(summary, &metric, &variant.name, &best))
+            .collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let header = [
+            &*format!("{word} against {best}"),
+            "difference",
+            "times",
+            "it is",
+            "correlation",
+            "variance saved",
+        ];
+        let mut table = drawn(&header, style);
+        rows.into_iter().for_each(|row| {
+            table.add_row(row);
+        });
+        out.push_str("\n\n");
+        out.push_str(&finish(table, 1));
+    }
+    out
+}
+
+/// How one variant differs from the best, whichever way round they were compared; `None` without an interval.
+fn difference_row(summary: &Summary, metric: &str, name: &str, best: &str) -> Option<Vec<String>> {
+    let of = |a: &str, b: &str| {
+        summary
+            .comparisons
+            .iter()
+            .find(|c| c.metric == metric && c.a == a && c.b == b)
+    };
+    let (comparison, sign) = match of(name, best) {
+        Some(comparison) => (comparison, 1.0),
+        None => (of(best, name)?, -1.0),
+    };
+    let [low, high] = comparison.difference.ci95?;
+    let difference = Value {
+        value: comparison.difference.value.map(|value| sign * value),
+        ci95: Some(if sign > 0.0 { [low, high] } else { [-high, -low] }),
+        ..Value::default()
+    };
+    let ratio = match (comparison.ratio.value, comparison.ratio.ci95) {
+        (Some(value), Some([low, high])) if sign > 0.0 => format::with_error(value, (high - low) / 2.0),
+        (Some(value), Some([low, high])) => format::with_error(1.0 / value, (1.0 / low - 1.0 / high) / 2.0),
+        _ => "n/a".to_string(),
+    };
+    let statement = match (comparison.statement.as_str(), sign > 0.0) {
+        ("better", false) => "worse",
+        ("worse", false) => "better",
+        (statement, _) => statement,
+    };
+    let is_share = metric.ends_with("_ratio");
+    let percent = |value: &Value| {
+        value
+            .value
+            .map_or_else(|| "n/a".to_string(), |share| format!("{:.0} %", share * 100.0))
+    };
+    Some(vec![
+        name.to_string(),
+        if is_share {
+            format!(
+                "{} points",
+                format::with_error(100.0 * difference.value?, 50.0 * (high - low))
+            )
+        } else {
+            format::latency(&difference)
+        },
+        ratio,
+        statement.to_string(),
+        comparison
+            .correlation
+            .value
+            .map_or_else(|| "n/a".to_string(), |correlation| format!("{correlation:.2}")),
+        percent(&comparison.variance_saved_ratio),
+    ])
+}
+
+/// An empty table of a style.
+fn drawn(header: &[&str], style: Style) -> Table {
     let mut table = Table::new();
     match style {
         Style::Markdown => table.load_preset(ASCII_MARKDOWN),
@@ -99,20 +231,11 @@ fn table(summary: &Summary, style: Style) -> String {
             Cell::new(name)
         }
     }));
-    for (variant, name, client) in clients {
-        let mut row = vec![variant.to_string()];
-        row.extend(several.then(|| name.to_string()));
-        row.push(client.requests_total.value.map_or_else(String::new, format::count));
-        row.push(format::share(&client.availability_ratio));
-        row.extend(
-            latencies
-                .iter()
-                .map(|name| client.latency_seconds.get(name).map_or_else(String::new, format::latency)),
-        );
-        row.extend(retried.then(|| format::figure(&client.attempts_per_request_ratio)));
-        table.add_row(row);
-    }
-    let text_columns = if several { 2 } else { 1 };
+    table
+}
+
+/// The table as text, with numbers to the right.
+fn finish(mut table: Table, text_columns: usize) -> String {
     for column in table.column_iter_mut().skip(text_columns) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -28,7 +28,7 @@ pub use parser::metric_named;
 pub use resolve::{Meaning, Scope, find};
 pub use window::Window;
 
-pub(crate) use resolve::{baseline_metric, check};
+pub(crate) use resolve::{baseline_metric, check, check_metric};
 
 /// One line of `expect:`.
 #[derive(Clone, Debug, PartialEq)]

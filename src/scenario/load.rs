@@ -17,6 +17,7 @@ use super::patch::{self, Set};
 use super::profile;
 use super::schema::{self, Document, FUTURE_KEYS, REQUIRED_KEYS};
 use super::source::{Source, Span};
+use super::statistics::Wanted;
 use super::tree::{self, Entry, Node, Resolved, Scalar, Value};
 use super::{Baseline, Estimate, Overrides, Scenario, Variant, check};
 
@@ -34,7 +35,7 @@ const VALUES_MAX: usize = 10 * tree::NODES_MAX;
 /// What a variant may change: the rest is what makes variants comparable.
 const VARIANT_KEYS: [&str; 7] = ["duration", "warmup", "drain", "topology", "clients", "mesh", "faults"];
 /// What only the whole scenario has.
-const COMMON_KEYS: [&str; 9] = [
+const COMMON_KEYS: [&str; 11] = [
     "apiVersion",
     "name",
     "description",
@@ -43,6 +44,8 @@ const COMMON_KEYS: [&str; 9] = [
     "variants",
     "expect",
     "baseline",
+    "precision",
+    "statistics",
     "sweep",
 ];
 
@@ -103,18 +106,38 @@ fn sets(overrides: &Overrides, diagnostics: &mut Diagnostics) -> Vec<Set> {
             overrides.replications.map(|replications| replications.to_string()),
         ),
         ("duration", overrides.duration.map(|duration| duration.to_string())),
+        (
+            "statistics.max_replications",
+            overrides.max_replications.map(|replications| replications.to_string()),
+        ),
+        ("statistics.indifference", overrides.indifference.clone()),
+        ("statistics.interval", overrides.interval.clone()),
+        ("statistics.select", overrides.select.clone()),
     ];
+    let precision: Vec<(String, &str)> = overrides
+        .precision
+        .iter()
+        .map(|(metric, share)| (format!("precision.\"{metric}\""), share.as_str()))
+        .collect();
     let set = overrides
         .set
         .iter()
         .map(|(path, value)| ("--set".to_string(), path.as_str(), value.clone()));
     let options = options
         .into_iter()
-        .filter_map(|(key, value)| Some((format!("--{key}"), key, value?)));
-    let all: Vec<(String, &str, String)> = set.chain(options).collect();
+        .filter_map(|(key, value)| Some((format!("--{}", option_of(key)), key, value?)));
+    let precision = precision
+        .iter()
+        .map(|(path, share)| ("--precision".to_string(), path.as_str(), share.to_string()));
+    let all: Vec<(String, &str, String)> = set.chain(options).chain(precision).collect();
     all.iter()
         .filter_map(|(option, path, value)| Set::parse(option, path, value, diagnostics))
         .collect()
+}
+
+/// The option that sets a path: its last key.
+fn option_of(path: &str) -> String {
+    path.rsplit('.').next().unwrap_or(path).replace('_', "-")
 }
 
 /// A variant before it is applied.
@@ -225,6 +248,7 @@ struct Common {
     replications: u32,
     expect: Vec<(String, Span)>,
     baseline: schema::baseline::Baseline,
+    statistics: Wanted,
 }
 
 struct Loader<'a> {
@@ -332,6 +356,10 @@ impl Loader<'_> {
         let common = self.common.take()?;
         let expect = self.expectations(&common.expect);
         let baseline = self.baseline(&common.baseline);
+        let all_variants = self.all_variants;
+        let statistics = common
+            .statistics
+            .resolve(common.replications, &self.variants, all_variants, self.diagnostics);
         self.shared.files.digest(&mut self.digest);
         Some(Scenario {
             name: common.name.unwrap_or_else(|| name_of_file(source.name())),
@@ -346,6 +374,7 @@ impl Loader<'_> {
             all_variants: self.all_variants.to_vec(),
             expect,
             baseline,
+            statistics,
             estimate: self.estimate,
         })
     }
@@ -363,6 +392,7 @@ fn looked_at(document: &Document, all_variants: &[String], variant: &mut Variant
     let metrics: Vec<MetricOf> = lines
         .flat_map(|line| line.metrics().cloned().collect::<Vec<_>>())
         .chain(compared)
+        .chain(Wanted::of(document).metrics())
         .collect();
     let plan = Arc::make_mut(&mut variant.plan);
     for of in metrics.iter().filter(|of| !of.metric.is_of_faults()) {
@@ -397,6 +427,7 @@ fn common(document: &Document) -> Common {
             .as_ref()
             .map(|field| field.checked().clone())
             .unwrap_or_default(),
+        statistics: Wanted::of(document),
     }
 }
 

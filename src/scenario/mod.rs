@@ -16,6 +16,7 @@ mod patch;
 pub mod profile;
 pub mod schema;
 mod source;
+pub mod statistics;
 mod tree;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use expect::Expectation;
 pub use load::load;
 pub use source::{Source, Span, TEXT_MAX};
+pub use statistics::Statistics;
 
 use crate::model::Plan;
 use crate::time::{Duration, Time};
@@ -42,6 +44,16 @@ pub struct Overrides {
     pub replications: Option<u32>,
     /// In place of `duration`.
     pub duration: Option<Duration>,
+    /// What is to be known how well: metric and share, in addition to `precision`.
+    pub precision: Vec<(String, String)>,
+    /// In place of `statistics.max_replications`.
+    pub max_replications: Option<u32>,
+    /// In place of `statistics.indifference`.
+    pub indifference: Option<String>,
+    /// In place of `statistics.interval`.
+    pub interval: Option<String>,
+    /// In place of `statistics.select`.
+    pub select: Option<String>,
     /// Whether a scenario beyond the size limits is loaded all the same.
     pub force: bool,
 }
@@ -73,6 +85,8 @@ pub struct Scenario {
     pub expect: Vec<Expectation>,
     /// How it compares with earlier results.
     pub baseline: Baseline,
+    /// How results are judged, and how many replications that may take.
+    pub statistics: Statistics,
     /// How much there is to do.
     pub estimate: Estimate,
 }

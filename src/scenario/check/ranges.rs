@@ -68,6 +68,21 @@ fn fail(field: &Option<Field<Fail>>, diagnostics: &mut Diagnostics) {
 pub(super) fn run(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {
     at_least_one(&document.replications, "replications", diagnostics);
     longer_than_zero(&Some(document.duration.clone()), "duration", diagnostics);
+    for (name, share) in given(&document.precision).iter().flat_map(|(precision, _)| precision.iter()) {
+        if let Some(value) = share.get()
+            && !(value.value() > 0.0 && value.value() < 1.0)
+        {
+            diagnostics.out_of_range(share.span, &name.text, "above 0 and below 100%");
+        }
+    }
+    if let Some((statistics, _)) = given(&document.statistics) {
+        at_least_one(&statistics.max_replications, "max_replications", diagnostics);
+        if let Some((share, span)) = given(&statistics.indifference)
+            && share.value() >= 1.0
+        {
+            diagnostics.out_of_range(span, "indifference", "below 100%");
+        }
+    }
 }
 
 pub(super) fn network(document: &Document, _: &Index<'_>, diagnostics: &mut Diagnostics) {

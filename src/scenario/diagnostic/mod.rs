@@ -8,6 +8,7 @@ mod faults;
 mod messages;
 mod nearest;
 mod render;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -250,7 +250,7 @@ pub(crate) fn baseline_metric(text: &str, variants: &[Variant], all: &[&str]) ->
 }
 
 /// What is wrong with a metric of these variants, of each of those it is meant of.
-fn check_metric(of: &MetricOf, variants: &[Variant], all: &[&str]) -> Option<Problem> {
+pub(crate) fn check_metric(of: &MetricOf, variants: &[Variant], all: &[&str]) -> Option<Problem> {
     let meaning = match of.meaning(all) {
         Ok(meaning) => meaning,
         Err(problem) => return Some(problem),

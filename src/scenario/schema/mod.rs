@@ -7,6 +7,7 @@ pub mod baseline;
 pub mod client;
 pub mod fault;
 pub mod mesh;
+pub mod statistics;
 pub mod topology;
 pub mod values;
 
@@ -15,12 +16,14 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use super::decode::{Field, Named};
+use crate::random::Share;
 use crate::time::Duration;
 
 use baseline::Baseline;
 use client::Client;
 use fault::Fault;
 use mesh::Mesh;
+use statistics::Statistics;
 use topology::Topology;
 use values::{Patch, Warmup};
 
@@ -76,6 +79,11 @@ pub struct Document {
     pub expect: Option<Field<Vec<Field<String>>>>,
     /// How `meshsim check --baseline` compares with earlier results.
     pub baseline: Option<Field<Baseline>>,
+    /// How well figures are to be known: `{p99(least_request): 2%}` adds replications until half the width of its 95 % interval is at most
+    /// 2 % of it. A metric that names no variant means all of them.
+    pub precision: Option<Field<Named<Share>>>,
+    /// How results are judged.
+    pub statistics: Option<Field<Statistics>>,
 }
 
 /// Keys that a struct must have, so that all missing ones are reported at once. (Serde stops at the first; a test holds this against the

@@ -137,7 +137,8 @@ fn intervals_of_availability_cover_the_truth() {
         });
         assert_calibrated(&[&format!("availability with {lost:.4} lost")], &covered);
     }
-    // Losses so rare that some replications have none, and in bursts: 0.8 %, by Wilson over the effective number of trials.
+    // Losses so rare that some replications have none, and in bursts: 0.8 %, by Wilson over the effective number of trials. How much losses come
+    // together is an estimate from ten replications, and Student's quantile for it errs on the safe side (97.5 % here).
     let scenario = load(&station(run, "concurrency: 1, queue: {limit: 5}", 500.0, ""));
     let covered = coverages(&scenario, [1.0 - blocking(0.5, 6)], |summary| {
         [summary.variants[0]
@@ -147,7 +148,7 @@ fn intervals_of_availability_cover_the_truth() {
             .availability_ratio
             .clone()]
     });
-    assert_calibrated(&["availability with rare bursts of losses"], &covered);
+    assert!((0.93..=0.99).contains(&covered[0]), "rare bursts of losses: {covered:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::model::call::Call;
 use crate::model::event::Event;
 use crate::model::key::RequestKey;
 use crate::model::plan::{Instr, NO_DEMAND, NO_EDGE, NO_SIZE, OperationPlan, Plan, SitePlan};
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::policy::health_check::{Finding, Probe};
 use crate::policy::{Answer, EndpointIndex};
@@ -59,7 +60,7 @@ impl Plan {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Whether a site is that of health checks.
     #[inline]
     pub(super) fn is_check(&self, site: u32) -> bool {

@@ -10,6 +10,7 @@ use crate::model::event::Event;
 use crate::model::fault::link::Trouble;
 use crate::model::plan::{LinkPlan, NO_SIZE, NetworkPlan};
 use crate::model::task::{Task, TaskState};
+use crate::model::trace::{Trace, What};
 use crate::model::world::{NIL, World};
 use crate::policy::connection_pool::Connection;
 use crate::random::{Distribution, Key, Purpose};
@@ -105,7 +106,7 @@ impl<'p> Link<'p> {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Sends the request of a call's present attempt to the endpoint that was picked.
     #[inline]
     pub(super) fn send_request(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
@@ -160,8 +161,9 @@ impl World<'_> {
         let hop = self.hop(link, incoming.id, Hop::Request, bytes, (cluster, endpoint));
         let at_once = connect == Duration::ZERO && link.instant && hop == Duration::ZERO;
         if self.is_cut(cluster, endpoint, true) {
-            return;
+            return self.note_attempt(incoming.generation, now, || What::Lost);
         }
+        self.note_attempt(incoming.generation, now, || What::Sent(connect + hop));
         self.travel(incoming, connect + hop, at_once, now, agenda);
     }
 
@@ -248,8 +250,9 @@ impl World<'_> {
     /// The first packet of a new connection travels; what it meets decides what comes next.
     fn send_syn(&mut self, incoming: &Incoming, link: u32, now: Time, agenda: &mut Agenda<Event>) {
         let parties = (self.calls[incoming.call].cluster, incoming.endpoint);
+        self.note_attempt(incoming.generation, now, || What::Connects);
         if self.is_cut(parties.0, parties.1, true) {
-            return;
+            return self.note_attempt(incoming.generation, now, || What::Lost);
         }
         let latency = self.hop(&self.links[link as usize], incoming.id, Hop::Syn, 0.0, parties);
         let task = self.tasks.insert(Task {
@@ -285,8 +288,9 @@ impl World<'_> {
             + self.hop(&self.links[link as usize], incoming.id, Hop::Request, bytes, parties);
         self.free_task(task);
         if self.is_cut(parties.0, parties.1, false) {
-            return;
+            return self.note_attempt(incoming.generation, now, || What::Lost);
         }
+        self.note_attempt(incoming.generation, now, || What::Connected);
         self.travel(&incoming, latency, false, now, agenda);
     }
 
@@ -340,7 +344,7 @@ impl World<'_> {
         agenda: &mut Agenda<Event>,
     ) {
         if self.is_cut(self.calls[incoming.call].cluster, incoming.endpoint, false) {
-            return;
+            return self.note_attempt(incoming.generation, now, || What::Lost);
         }
         let row = &mut self.calls[incoming.call];
         debug_assert!(row.generation == incoming.generation && row.site != NIL);

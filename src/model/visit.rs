@@ -14,7 +14,8 @@ use crate::model::endpoint::Incoming;
 use crate::model::event::Event;
 use crate::model::observe::Stay;
 use crate::model::plan::UNLIMITED;
-use crate::model::world::{ServiceState, World};
+use crate::model::trace::{Trace, What, Why};
+use crate::model::world::{NIL, ServiceState, World};
 use crate::policy::Answer;
 use crate::time::{Duration, Time};
 
@@ -85,7 +86,7 @@ struct Visit {
     status: u16,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Settles a visit to an endpoint that serves first in, first out.
     #[inline]
     pub(super) fn visit(&mut self, incoming: &Incoming, now: Time, agenda: &mut Agenda<Event>) {
@@ -97,7 +98,9 @@ impl World<'_> {
         let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, now);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
+        self.note_attempt(incoming.generation, now, || What::Arrived(None));
         if let Some(status) = self.fails_at_once(incoming) {
+            self.note_attempt(incoming.generation, now, || What::TurnedAway(status, Why::Fails));
             return self.turn_away(incoming, stay, status, now, agenda);
         }
         debug_assert!(concurrency != UNLIMITED, "such a visit is settled when it is sent");
@@ -114,6 +117,7 @@ impl World<'_> {
                 if concurrency > 1 {
                     self.lanes.several[at].push(Reverse(free));
                 }
+                self.note_attempt(incoming.generation, now, || What::TurnedAway(503, Why::Full));
                 return self.turn_away(incoming, stay, 503, now, agenda);
             }
             start = Time((free >> 64) as u64);
@@ -144,8 +148,10 @@ impl World<'_> {
         let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, arrived);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
+        self.note_attempt(incoming.generation, arrived, || What::Arrived(None));
         let (work, status) = match self.fails_at_once(incoming) {
             Some(status) => {
+                self.note_attempt(incoming.generation, arrived, || What::TurnedAway(status, Why::Fails));
                 self.observe.attempt_left(
                     &mut self.endpoints[stay.endpoint as usize].sums,
                     stay,
@@ -196,6 +202,11 @@ impl World<'_> {
         agenda: &mut Agenda<Event>,
     ) {
         let work = visit.end.since(visit.start);
+        // Whole work is one piece of the one task.
+        self.note_attempt(incoming.generation, visit.start, || What::Started);
+        self.note_attempt(incoming.generation, visit.start, || What::Works(NIL));
+        self.note_attempt(incoming.generation, visit.end, || What::Worked(NIL));
+        self.note_attempt(incoming.generation, visit.end, || What::Left(visit.status));
         if stay.counts {
             self.observe.worked(stay.service, incoming.sent, work);
         }

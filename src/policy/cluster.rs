@@ -1,7 +1,10 @@
 //! One caller's view of one upstream: the only door for drivers.
 
 mod limits;
+mod look;
 mod watching;
+
+pub use look::{Choice, Look, Seen};
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 use crate::model::operation::Segment;
 use crate::model::plan::{ColdStartPlan, FaultKind};
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::time::{Duration, Time};
 
@@ -34,7 +35,7 @@ impl ColdStart {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Endpoints of a strand have come back.
     pub(super) fn come_back_cold(&mut self, strand: u32, endpoints: &[u32], now: Time) {
         let fault = self.faults.strands[strand as usize].fault;

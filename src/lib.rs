@@ -5,6 +5,7 @@
 
 pub mod engine;
 pub mod experiment;
+pub mod explain;
 pub mod math;
 pub mod measure;
 pub mod model;

@@ -5,6 +5,7 @@
 
 mod check;
 mod completions;
+mod explain;
 mod init;
 mod interrupt;
 mod overrides;
@@ -60,6 +61,8 @@ enum Command {
     Validate(validate::Args),
     /// Drives one policy by a script of events and prints its decisions
     Replay(replay::Args),
+    /// Tells the story of single requests: every attempt, what the balancer saw, why it chose
+    Explain(explain::Args),
     /// Lists the policies, or the options of one
     Policies(policies::Args),
     /// Prints the JSON Schema of a scenario file
@@ -83,6 +86,7 @@ impl Cli {
         match &self.command {
             Command::Run(args) => run::run(args),
             Command::Check(args) => check::run(args),
+            Command::Explain(args) => explain::run(args),
             Command::Validate(args) => validate::run(args),
             Command::Schema(args) => schema::run(args),
             Command::Init(args) => init::run(args),

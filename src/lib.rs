@@ -14,4 +14,5 @@ pub mod random;
 pub mod replay;
 pub mod report;
 pub mod scenario;
+pub mod theory;
 pub mod time;

@@ -5,6 +5,7 @@ mod conformance;
 mod connections;
 mod determinism;
 mod discovery;
+mod explain;
 mod faults;
 mod fidelity;
 mod measures;

@@ -134,8 +134,7 @@ pub fn explain(scenario: &Scenario, variant: &Variant, replication: u32, which: 
     };
     let (result, log) = model::run_followed(&variant.plan, options, &ids);
     let mut stories = Vec::new();
-    for id in &ids {
-        let story = story::tell(variant, &log, &result, *id);
+    for (story, id) in story::tell(variant, &log, &result, &ids).into_iter().zip(&ids) {
         let sent = log.sent[id.client as usize];
         stories.push(story.ok_or_else(|| Unknown::NoRequest(names[id.client as usize].clone(), sent))?);
     }

@@ -163,17 +163,26 @@ impl Sight {
         format!("{balancer}: compared {}: {endpoint}{tie}", and(&list))
     }
 
-    /// The endpoints in one line: those who could be chosen and what they had to do, and why others could not.
+    /// The endpoints in one line: what each has to do, and why some could not be chosen. Of many those come first that were compared.
     pub(super) fn line(&self) -> String {
-        let told = self.endpoints.iter().take(TOLD_MAX).map(|seen| self.one(seen));
-        let mut line = told.collect::<Vec<_>>().join(", ");
-        if self.endpoints.len() > TOLD_MAX {
-            let more = self.endpoints.len() - TOLD_MAX;
-            let out = self.endpoints[TOLD_MAX..]
-                .iter()
-                .filter(|seen| seen.health != "healthy")
-                .count();
-            line += &format!(" and {more} more");
+        let mut told: Vec<&SeenEndpoint> = self.endpoints.iter().collect();
+        if told.len() > TOLD_MAX {
+            // Stable, so that the others stay in the order of the list.
+            told.sort_by_key(|seen| !seen.compared);
+        }
+        let rest = told.split_off(told.len().min(TOLD_MAX));
+        let is_plain = self
+            .endpoints
+            .iter()
+            .all(|seen| seen.server_load.is_none() && seen.score.is_none() && seen.weight == 1);
+        let list: Vec<String> = told.iter().map(|seen| self.one(seen, is_plain)).collect();
+        let mut line = match is_plain {
+            true => format!("in flight: {}", list.join(", ")),
+            false => list.join(", "),
+        };
+        if !rest.is_empty() {
+            let out = rest.iter().filter(|seen| seen.health != "healthy").count();
+            line += &format!(" and {} more", rest.len());
             if out > 0 {
                 line += &format!(", {out} of them not healthy");
             }
@@ -181,8 +190,11 @@ impl Sight {
         line
     }
 
-    fn one(&self, seen: &SeenEndpoint) -> String {
-        let mut facts = vec![measure(seen)];
+    fn one(&self, seen: &SeenEndpoint, is_plain: bool) -> String {
+        let mut facts = Vec::new();
+        if !is_plain {
+            facts.push(measure(seen));
+        }
         if seen.health != "healthy" {
             facts.push(match &seen.out {
                 Some(out) => out.clone(),
@@ -195,7 +207,15 @@ impl Sight {
                 _ => "not a candidate".to_string(),
             });
         }
-        format!("{} ({})", seen.endpoint, facts.join("; "))
+        let count = if is_plain {
+            format!(" {}", seen.in_flight)
+        } else {
+            String::new()
+        };
+        match facts.is_empty() {
+            true => format!("{}{count}", seen.endpoint),
+            false => format!("{}{count} ({})", seen.endpoint, facts.join("; ")),
+        }
     }
 }
 
@@ -286,7 +306,7 @@ fn last_notice(log: &Log, by: CallerId, endpoint: EndpointIndex, now: Time) -> O
     let Decision::Out { reason, .. } = last.notice.decision else {
         return None;
     };
-    Some(format!("out since {} ago: {}", span(now.since(last.at)), reason.word()))
+    Some(format!("out for {}: {}", span(now.since(last.at)), reason.word()))
 }
 
 /// What a caller has decided, in words; and whether it is bad news.

@@ -201,12 +201,29 @@ fn closed(closed: Closed) -> String {
     }
 }
 
-/// Tells about one request; `None`: it was not sent.
-pub(super) fn tell(variant: &Variant, log: &Log, result: &RunResult, id: RequestId) -> Option<Story> {
-    let is_root = |record: &&Record| matches!(record.what, What::Opened { request: Some(request), .. } if request == id);
-    let root = log.records.iter().find(is_root)?;
-    let teller = Teller::new(variant, log, root);
-    Some(teller.story(result, id))
+/// Tells about these requests, in their order; `None` for one that was not sent.
+pub(super) fn tell(variant: &Variant, log: &Log, result: &RunResult, ids: &[RequestId]) -> Vec<Option<Story>> {
+    let mut of_request: BTreeMap<RequestId, Vec<&Record>> = BTreeMap::new();
+    let (mut by_call, mut by_attempt) = (BTreeMap::new(), BTreeMap::new());
+    for record in &log.records {
+        let request = match record.what {
+            What::Opened {
+                request: Some(request), ..
+            } => request,
+            What::Opened { maker, .. } => by_attempt[&maker.expect("a request or a call of one")],
+            _ => by_call[&record.call],
+        };
+        by_call.insert(record.call, request);
+        if let Some(attempt) = record.attempt {
+            by_attempt.insert(attempt, request);
+        }
+        of_request.entry(request).or_default().push(record);
+    }
+    let story = |id: &RequestId| {
+        let records = of_request.get(id)?;
+        Some(Teller::new(variant, log, records).story(result, *id))
+    };
+    ids.iter().map(story).collect()
 }
 
 /// Puts a story together.
@@ -226,11 +243,11 @@ struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    fn new(variant: &'a Variant, log: &'a Log, root: &Record) -> Teller<'a> {
+    fn new(variant: &'a Variant, log: &'a Log, records: &[&Record]) -> Teller<'a> {
         let mut teller = Teller {
             namer: Namer { variant },
             log,
-            start: root.at,
+            start: records[0].at,
             calls: Vec::new(),
             attempts: Vec::new(),
             call_at: BTreeMap::new(),
@@ -238,19 +255,7 @@ impl<'a> Teller<'a> {
             callers: Vec::new(),
             working: BTreeMap::new(),
         };
-        let mut begun = false;
-        for record in &log.records {
-            begun |= std::ptr::eq(record, root);
-            let ours = match &record.what {
-                What::Opened { maker, .. } => {
-                    std::ptr::eq(record, root) || maker.is_some_and(|maker| teller.attempt_at.contains_key(&maker))
-                }
-                _ => teller.call_at.contains_key(&record.call),
-            };
-            if begun && ours {
-                teller.take(record);
-            }
-        }
+        records.iter().for_each(|record| teller.take(record));
         teller
     }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::explain::Explanation;
 use crate::explain::reason::span;
 use crate::explain::story::{Attempt, Call, Story};
+use crate::report::format;
 use crate::time::Duration;
 
 /// How a line looks on a terminal.
@@ -108,7 +109,8 @@ impl Page<'_> {
         let place = self.paint(&place, Look::Faint);
         let _ = writeln!(self.text, "{place}");
         for fault in &self.story.faults {
-            let (from, to) = (fault.from_ns as f64 * 1e-9, fault.to_ns as f64 * 1e-9);
+            let seconds = |nanos: u64| format::trimmed(nanos as f64 * 1e-9, 6);
+            let (from, to) = (seconds(fault.from_ns), seconds(fault.to_ns));
             let line = format!("fault under way: {}, from {from} s to {to} s", fault.fault);
             let line = self.paint(&line, Look::Bad);
             let _ = writeln!(self.text, "{line}");

@@ -8,6 +8,7 @@ mod discovery;
 mod explain;
 mod faults;
 mod fidelity;
+mod known;
 mod measures;
 mod policy;
 mod profiles;

@@ -7,7 +7,7 @@ use crate::theory::station::{Figure, Known};
 use crate::theory::walk::View;
 use crate::theory::{Claim, Finding};
 
-const LITTLE: &str = "Little, Operations Research 9 (3), 1961";
+pub(super) const LITTLE: &str = "Little, Operations Research 9 (3), 1961";
 const DENNING: &str = "Denning and Buzen, Computing Surveys 10 (3), 1978";
 
 /// All of them, by service and client.

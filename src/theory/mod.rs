@@ -132,10 +132,12 @@ pub struct Unrecognised {
 }
 
 impl Examination {
-    /// Whether an exact result, a bound or a law differs.
+    /// Whether an exact result or a bound is missed.
     pub fn differs(&self) -> bool {
         let mut findings = self.variants.iter().flat_map(|variant| &variant.findings);
-        findings.any(|finding| finding.claim != Claim::Law && finding.verdict == Verdict::Differs)
+        // Laws leave open who crosses the edges of the measured time.
+        findings
+            .any(|finding| finding.claim != Claim::Law && finding.source != laws::LITTLE && finding.verdict == Verdict::Differs)
     }
 }
 

@@ -36,6 +36,10 @@ impl Sample {
         let mean = self.mean();
         let squares: f64 = self.values.iter().map(|value| (value - mean) * (value - mean)).sum();
         let error = (squares / (n as f64 - 1.0) / n as f64).sqrt();
+        // What is always the same varies by rounding.
+        if error <= 1e-12 * mean.abs() {
+            return Some(0.0);
+        }
         // A value may be anywhere in its bucket.
         Some((error * error + self.resolution * self.resolution / 3.0).sqrt())
     }

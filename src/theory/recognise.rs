@@ -100,12 +100,10 @@ fn through(view: &View<'_>, site: u32, depth: u32) -> Result<Stream, String> {
     };
     let facts = view.operation(operation);
     let into: Vec<u32> = view.sites_into(service);
-    let share_of: f64 = match into[..] {
-        [_] => 1.0,
-        // How the stream divides over operations would have to be looked up site by site.
-        _ if row.operation_count == 1 => 1.0,
-        _ => return Err(format!("{name} is called in several ways")),
-    };
+    if into.iter().any(|&into| view.plan.sites[into as usize].operation != operation) {
+        return Err(format!("{name} is asked for other things too"));
+    }
+
     if facts.fails {
         return Err(format!("{name} fails at random before or after it calls"));
     }
@@ -126,13 +124,14 @@ fn through(view: &View<'_>, site: u32, depth: u32) -> Result<Stream, String> {
     if visits > 1.0 || repeats(view, operation, site) {
         return Err(format!("one request of {name} calls it several times"));
     }
+    if !is_first_call(view, operation, site) {
+        return Err(format!(
+            "{name} calls others before, and what leaves those is not known to be Poisson"
+        ));
+    }
     if row.concurrency != UNLIMITED {
         let is_reversible = facts.work.exponential && row.discipline == Discipline::Fifo || facts.work.mean == 0.0;
-        if !is_reversible
-            || row.threading == crate::model::plan::Threading::Sync
-            || facts.works_later
-            || !is_first_call(view, operation, site)
-        {
+        if !is_reversible || row.threading == crate::model::plan::Threading::Sync || facts.works_later {
             return Err(format!("what leaves {name} is not Poisson"));
         }
         if facts.work.mean > 0.0 && rate / f64::from(row.endpoint_count) * facts.work.mean >= f64::from(row.concurrency) {
@@ -149,7 +148,7 @@ fn through(view: &View<'_>, site: u32, depth: u32) -> Result<Stream, String> {
     } else if row.discipline == Discipline::ProcessorSharing {
         return Err(format!("what leaves {name} is not known to be Poisson once it calls"));
     }
-    Ok(Stream::Poisson(rate * share_of * visits))
+    Ok(Stream::Poisson(rate * visits))
 }
 
 /// Whether a site is called more than once by one request: more than one instruction with it may run.
@@ -360,6 +359,9 @@ fn work_of(view: &View<'_>, service: u32, sites: &[u32]) -> Result<(Work, bool),
     operations.dedup();
     let facts: Vec<_> = operations.iter().map(|&operation| view.operation(operation)).collect();
     let first = &facts[0];
+    if facts.iter().all(|facts| facts.work.mean == 0.0) {
+        return Err("it has no work of its own to do".to_string());
+    }
     if facts.iter().any(|other| other.work != first.work) {
         return Err("its operations do not bring the same work".to_string());
     }
@@ -518,6 +520,9 @@ fn fork_join(view: &View<'_>, client: u32) -> Vec<Known> {
     let Some(branches) = view.fork(operation) else {
         return Vec::new();
     };
+    if view.operation(operation).work.mean > 0.0 {
+        return Vec::new();
+    }
     let service = view.plan.operations[operation as usize].service;
     let plain = |site: u32, service: u32| {
         let several = view.plan.services[service as usize].endpoint_count > 1;
@@ -689,7 +694,10 @@ fn trials(view: &View<'_>, client: u32) -> Vec<Known> {
     let subject = format!("client {}", view.names.clients[client as usize]);
     let known = |figure, value| Known {
         subject: subject.clone(),
-        model: format!("independent failures of {failure}, up to {retries} retries"),
+        model: format!(
+            "independent failures of {} %, up to {retries} retries",
+            crate::report::format::trimmed(failure * 100.0, 6)
+        ),
         figure,
         claim: Claim::Exact,
         value,

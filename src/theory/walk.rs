@@ -322,19 +322,36 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The sites of an operation that only makes calls side by side, one a branch; `None`: it does anything else.
+    /// Where a jump leads.
+    fn landing(&self, mut pc: u32) -> u32 {
+        while let Instr::Jump { to } = self.plan.program[pc as usize] {
+            pc = to;
+        }
+        pc
+    }
+
+    /// The sites of an operation that only makes calls side by side, one a branch, after what it works first; `None`: it does anything else.
     pub fn fork(&self, operation: u32) -> Option<Vec<u32>> {
-        let start = self.plan.operations[operation as usize].start;
-        let Instr::Parallel { first, count, .. } = self.plan.program[start as usize] else {
+        let mut pc = self.landing(self.plan.operations[operation as usize].start);
+        while let Instr::Work { .. } = self.plan.program[pc as usize] {
+            pc = self.landing(pc + 1);
+        }
+        let Instr::Parallel { first, count, .. } = self.plan.program[pc as usize] else {
             return None;
         };
-        if self.plan.program[start as usize + 1] != Instr::End {
+        if self.plan.program[self.landing(pc + 1) as usize] != Instr::End {
             return None;
         }
         let branches = &self.plan.branches[first as usize..(first + count) as usize];
-        let site = |&branch: &u32| match (self.plan.program[branch as usize], self.plan.program[branch as usize + 1]) {
-            (Instr::Call { site, .. }, Instr::End) => Some(site),
-            _ => None,
+        let site = |&branch: &u32| {
+            let call = self.landing(branch);
+            match (
+                self.plan.program[call as usize],
+                self.plan.program[self.landing(call + 1) as usize],
+            ) {
+                (Instr::Call { site, .. }, Instr::End) => Some(site),
+                _ => None,
+            }
         };
         branches.iter().map(site).collect()
     }

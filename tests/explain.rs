@@ -485,3 +485,37 @@ fn what_cannot_be_told() {
     assert_eq!(ask(Some("wab"), 1), Unknown::NoClient("wab".to_string(), clients));
     assert!(matches!(ask(Some("cron"), 401), Unknown::NoRequest(_, 399..=400)));
 }
+
+#[test]
+fn the_command_says_what_it_wants() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("nested.yaml");
+    std::fs::write(&path, NESTED).expect("a fresh file");
+    let run = |args: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_meshsim"))
+            .arg(args[0])
+            .arg(&path)
+            .args(&args[1..])
+            .current_dir(folder.path())
+            .output()
+            .expect("it can be run");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, _, errors) = run(&["explain"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("--request N"), "{errors}");
+    let (code, _, errors) = run(&["explain", "--request", "99"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("client `web` sends requests 1 to 49 in this run"), "{errors}");
+    assert_eq!(run(&["explain", "--request", "0"]).0, Some(2));
+    let (code, out, errors) = run(&["explain", "--slowest", "2", "--trace", "a/t.chrome.json", "--format", "json"]);
+    assert_eq!((code, errors.contains("trace in")), (Some(0), true), "{errors}");
+    let told: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(told["stories"].as_array().map(Vec::len), Some(2));
+    let trace = std::fs::read_to_string(folder.path().join("a/t.chrome.json")).expect("it was written");
+    assert!(trace.contains("traceEvents"));
+    let (code, out, _) = run(&["theory", "--strict", "--quiet"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("Little's law"), "{out}");
+}

@@ -271,7 +271,7 @@ fn what_only_looks_like_a_queue_is_not_claimed() {
     );
     let batches = json!({"web": {"call": "node/get", "arrivals": {"batch": {"rate": 10, "size": 3}}}});
     assert!(why_not(&other(json!({}), batches, json!({}))).contains("batches"));
-    let ramp = json!({"web": {"call": "node/get", "arrivals": {"ramp": {"from": 10, "to": 60}}}});
+    let ramp = json!({"web": {"call": "node/get", "arrivals": {"ramp": {"from": 10, "to": 60, "over": "5s"}}}});
     assert!(why_not(&other(json!({}), ramp, json!({}))).contains("changes over time"));
     let timeout = json!({"queue": {"timeout": "50ms"}});
     assert!(why_not(&other(timeout, poisson(50.0), json!({}))).contains("queue timeout"));

@@ -30,9 +30,17 @@ impl Look {
     }
 }
 
-/// The stories for people; `color`: with colours for a terminal.
+/// The stories for people, several of them behind a list; `color`: with colours for a terminal.
 pub fn text(explanation: &Explanation, color: bool) -> String {
     let mut text = String::new();
+    if explanation.stories.len() > 1 {
+        let width = explanation.stories.iter().map(|story| title(story).len()).max().unwrap_or(0);
+        for story in &explanation.stories {
+            let latency = span(Duration(story.latency_ns));
+            let _ = writeln!(text, "{:width$}  {latency:>8}  {}", title(story), story.end);
+        }
+        text.push('\n');
+    }
     for (index, story) in explanation.stories.iter().enumerate() {
         if index > 0 {
             text.push('\n');
@@ -48,6 +56,10 @@ pub fn text(explanation: &Explanation, color: bool) -> String {
         text += &page.text;
     }
     text
+}
+
+fn title(story: &Story) -> String {
+    format!("request {} of {}", story.number, story.client)
 }
 
 /// One thing within an attempt, at its time.
@@ -74,8 +86,6 @@ impl Page<'_> {
 
     fn head(&mut self, explanation: &Explanation) {
         let Story {
-            client,
-            number,
             success,
             end,
             latency_ns,
@@ -94,7 +104,7 @@ impl Page<'_> {
             end => format!("{end} after {}", span(Duration(*latency_ns))),
         };
         let look = if *success { Look::Good } else { Look::Bad };
-        let title = self.paint(&format!("request {number} of {client}"), Look::Strong);
+        let title = self.paint(&title(self.story), Look::Strong);
         let outcome = self.paint(&format!("{outcome}{tries}"), look);
         let _ = writeln!(self.text, "{title}: {outcome}");
         let Explanation {
@@ -253,9 +263,11 @@ fn items(story: &Story, attempt: usize) -> Vec<(u64, Item<'_>)> {
     let mut add = |at: u64, rank: u8, text: String, look: Look| items.push((at, rank, Item::Line(text, look)));
     if let Some(arrived) = row.arrived_ns {
         let mut text = format!("arrives at {endpoint}");
-        if let Some((served, waiting)) = row.there {
-            text += &format!(", where {served} are served and {waiting} wait");
-        }
+        text += &match row.there {
+            None | Some((0, 0)) => String::new(),
+            Some((served, 0)) => format!(", where {served} are being served"),
+            Some((served, waiting)) => format!(", where {served} are being served and {waiting} wait"),
+        };
         if row.started_ns == Some(arrived) {
             text += "; is served at once";
         }

@@ -3,6 +3,7 @@
 //! A part is recognised only where every assumption of the theory holds in the plan; where one does not, the answer is the reason and no
 //! figure. Laws that hold of anything (Little's, the utilisation law, flow) are checked everywhere.
 
+mod client;
 mod laws;
 pub mod networks;
 mod observed;

@@ -1,15 +1,14 @@
 //! Which parts of a plan have a known answer, and why the others have none.
 
-use crate::model::plan::{Discipline, Instr, Load, Owner, UNLIMITED};
-use crate::policy::Answer;
+use crate::model::plan::{Discipline, Instr, Load, Owner, Threading, UNLIMITED};
 use crate::policy::balancer::Config;
 use crate::policy::balancer::envoy::least_request::SelectionMethod;
 use crate::random::{Arrival, Distribution};
 use crate::theory::queues::{self, Gap, Mmc};
-use crate::theory::station::{COMPARED, Figure, Known, Station, Stream};
+use crate::theory::station::{Figure, Known, Station, Stream};
 use crate::theory::walk::{View, Work};
-use crate::theory::{Claim, Unrecognised, networks};
-use crate::time::{Duration, Time};
+use crate::theory::{Claim, Unrecognised, client, networks};
+use crate::time::Time;
 
 /// What was recognised.
 pub(super) struct Recognised {
@@ -23,9 +22,6 @@ const MITZENMACHER: &str = "Mitzenmacher, IEEE TPDS 12 (10), 2001; Vvedenskaya, 
 const JSQ: &str = "Haight 1958; Flatto and McKean 1977; the chain solved numerically";
 const BOUND: &str = "one queue for all servers, and a random choice: Winston 1977";
 const BCMP: &str = "machine repair: Kleinrock, Queueing Systems I, 1975, 3.8; Baskett, Chandy, Muntz and Palacios 1975";
-const ORDER: &str = "the largest of n exponentials: Harchol-Balter 2013; Dean and Barroso 2013";
-const FLATTO: &str = "Flatto and Hahn 1984; Nelson and Tantawi, IEEE TC 37 (6), 1988";
-const TRIALS: &str = "geometric trials";
 
 /// Looks at every service and client.
 pub(super) fn recognise(view: &View<'_>) -> Recognised {
@@ -48,8 +44,8 @@ pub(super) fn recognise(view: &View<'_>) -> Recognised {
         }
     }
     for client in 0..view.plan.clients.len() as u32 {
-        recognised.known.extend(fork_join(view, client));
-        recognised.known.extend(trials(view, client));
+        recognised.known.extend(client::fork_join(view, client));
+        recognised.known.extend(client::trials(view, client));
     }
     recognised
 }
@@ -131,7 +127,7 @@ fn through(view: &View<'_>, site: u32, depth: u32) -> Result<Stream, String> {
     }
     if row.concurrency != UNLIMITED {
         let is_reversible = facts.work.exponential && row.discipline == Discipline::Fifo || facts.work.mean == 0.0;
-        if !is_reversible || row.threading == crate::model::plan::Threading::Sync || facts.works_later {
+        if !is_reversible || row.threading == Threading::Sync || facts.works_later {
             return Err(format!("what leaves {name} is not Poisson"));
         }
         if facts.work.mean > 0.0 && rate / f64::from(row.endpoint_count) * facts.work.mean >= f64::from(row.concurrency) {
@@ -176,7 +172,7 @@ fn is_first_call(view: &View<'_>, operation: u32, site: u32) -> bool {
     }
 }
 
-fn from_client(view: &View<'_>, client: u32) -> Result<Stream, String> {
+pub(super) fn from_client(view: &View<'_>, client: u32) -> Result<Stream, String> {
     let plan = &view.plan.clients[client as usize];
     let name = &view.names.clients[client as usize];
     match &plan.load {
@@ -234,7 +230,7 @@ fn choices(view: &View<'_>, site: u32) -> Option<u32> {
 }
 
 /// Whether the endpoints of a service are equally fast and weigh the same.
-fn alike(view: &View<'_>, service: u32) -> bool {
+pub(super) fn alike(view: &View<'_>, service: u32) -> bool {
     let row = &view.plan.services[service as usize];
     let endpoints = &view.plan.endpoints[row.first_endpoint as usize..][..row.endpoint_count as usize];
     let first = &endpoints[0];
@@ -370,7 +366,7 @@ fn work_of(view: &View<'_>, service: u32, sites: &[u32]) -> Result<(Work, bool),
         return Err("a step fails at random".to_string());
     }
     if calls && row.concurrency != UNLIMITED {
-        if row.threading == crate::model::plan::Threading::Sync {
+        if row.threading == Threading::Sync {
             return Err("its slots are held while it waits for its own calls".to_string());
         }
         if facts.iter().any(|facts| facts.works_later) {
@@ -511,200 +507,4 @@ fn closed_loop(view: &View<'_>, service: u32, site: u32, subject: &str) -> Optio
         }
         Ok((all, f64::from(users) * (pause + service_time)))
     })())
-}
-
-/// A request that forks and waits for all.
-fn fork_join(view: &View<'_>, client: u32) -> Vec<Known> {
-    let site = view.plan.clients[client as usize].site;
-    let operation = view.plan.sites[site as usize].operation;
-    let Some(branches) = view.fork(operation) else {
-        return Vec::new();
-    };
-    if view.operation(operation).work.mean > 0.0 {
-        return Vec::new();
-    }
-    let service = view.plan.operations[operation as usize].service;
-    let plain = |site: u32, service: u32| {
-        let several = view.plan.services[service as usize].endpoint_count > 1;
-        view.trouble(site, several).is_ok() && view.service_trouble(service).is_ok()
-    };
-    let target = |site: u32| view.plan.operations[view.plan.sites[site as usize].operation as usize].service;
-    if !plain(site, service)
-        || view.constant_network() != Some(0.0)
-        || !branches.iter().all(|&branch| plain(branch, target(branch)))
-    {
-        return Vec::new();
-    }
-    let row = &view.plan.services[service as usize];
-    if row.concurrency != UNLIMITED && row.threading == crate::model::plan::Threading::Sync || row.queue_limit == 0 {
-        return Vec::new();
-    }
-    let works: Vec<Option<f64>> = branches.iter().map(|&branch| exponential_leaf(view, branch)).collect();
-    let Some(Some(mean)) = works.first().copied() else {
-        return Vec::new();
-    };
-    if works.iter().any(|&work| work != Some(mean)) {
-        return Vec::new();
-    }
-    let n = branches.len() as u32;
-    let subject = format!("client {}", view.names.clients[client as usize]);
-    let known = |model: String, figure, claim, value, source| Known {
-        subject: subject.clone(),
-        model,
-        figure,
-        claim,
-        value,
-        source,
-    };
-    let services: Vec<u32> = branches.iter().map(|&branch| target(branch)).collect();
-    let is_free = |&service: &u32| {
-        view.plan.services[service as usize].concurrency == UNLIMITED
-            && view.plan.services[service as usize].discipline == Discipline::Fifo
-    };
-    if services.iter().all(is_free) {
-        let model = format!("fork-join of {n}, everybody served at once");
-        let mut all = vec![known(
-            model.clone(),
-            Figure::Latency(client),
-            Claim::Exact,
-            networks::largest_of(n, mean),
-            ORDER,
-        )];
-        for (place, p) in COMPARED {
-            let value = networks::largest_quantile(n, mean, p);
-            all.push(known(
-                model.clone(),
-                Figure::LatencyQuantile(client, place),
-                Claim::Exact,
-                value,
-                ORDER,
-            ));
-        }
-        return all;
-    }
-    let is_single = |&service: &u32| {
-        let row = &view.plan.services[service as usize];
-        row.concurrency == 1 && row.endpoint_count == 1 && row.discipline == Discipline::Fifo && row.queue_limit == UNLIMITED
-    };
-    let mut distinct = services.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
-    let (true, true, Ok(Stream::Poisson(rate))) = (
-        services.iter().all(is_single) && distinct.len() == services.len(),
-        services.iter().all(|&service| view.sites_into(service).len() == 1),
-        from_client(view, client),
-    ) else {
-        return Vec::new();
-    };
-    if view.sites_into(service).len() != 1 {
-        return Vec::new();
-    }
-    let load = rate * mean;
-    if load >= 1.0 {
-        return Vec::new();
-    }
-    let alone = mean / (1.0 - load);
-    let model = format!("fork-join of {n} M/M/1");
-    if n == 2 {
-        return vec![known(
-            model,
-            Figure::Latency(client),
-            Claim::Exact,
-            (12.0 - load) / 8.0 * alone,
-            FLATTO,
-        )];
-    }
-    vec![
-        known(
-            model.clone(),
-            Figure::Latency(client),
-            Claim::AtLeast,
-            mean * networks::harmonic(n),
-            FLATTO,
-        ),
-        known(
-            model,
-            Figure::Latency(client),
-            Claim::AtMost,
-            alone * networks::harmonic(n),
-            FLATTO,
-        ),
-    ]
-}
-
-/// The mean of the exponential work, in seconds, of an operation that does nothing else, where all its endpoints are alike.
-fn exponential_leaf(view: &View<'_>, site: u32) -> Option<f64> {
-    let operation = view.plan.sites[site as usize].operation;
-    let facts = view.operation(operation);
-    let service = view.plan.operations[operation as usize].service;
-    let row = &view.plan.services[service as usize];
-    let speed = view.plan.endpoints[row.first_endpoint as usize].speed;
-    let is_leaf = facts.sites.is_empty() && !facts.fails && facts.work.exponential && alike(view, service);
-    is_leaf.then_some(facts.work.mean / speed)
-}
-
-/// Attempts that fail at random whatever the load, and are tried again.
-fn trials(view: &View<'_>, client: u32) -> Vec<Known> {
-    let site = view.plan.clients[client as usize].site;
-    let row = &view.plan.sites[site as usize];
-    let cluster = &view.plan.clusters[row.cluster as usize];
-    let config = &cluster.config;
-    let service = view.plan.operations[row.operation as usize].service;
-    let target = &view.plan.services[service as usize];
-    let endpoints = &view.plan.endpoints[target.first_endpoint as usize..][..target.endpoint_count as usize];
-    let plain = crate::policy::ClusterConfig {
-        retry: None,
-        candidates: crate::policy::candidates::Options::default(),
-        ..(**config).clone()
-    };
-    let bare = crate::policy::ClusterConfig::from(config.balancer.clone());
-    let is_plain = plain == bare
-        && row.timeout == Duration::MAX
-        && row.per_try_timeout == Duration::MAX
-        && view.plan.faults.is_empty()
-        && (target.queue_limit == UNLIMITED || target.concurrency == UNLIMITED)
-        && target.queue_timeout == Duration::MAX
-        && target.shield.is_empty()
-        && target.codel.is_none()
-        && target.shed.is_none()
-        && cluster.discovery == crate::model::plan::STATIC
-        && endpoints
-            .iter()
-            .all(|endpoint| endpoint.fail == crate::model::plan::Probability::NEVER)
-        && endpoints
-            .iter()
-            .all(|endpoint| endpoint.membership == crate::model::plan::Membership::ALWAYS);
-    let Some((failure, status)) = view.failure(row.operation).filter(|failure| is_plain && failure.0 > 0.0) else {
-        return Vec::new();
-    };
-    let retries = match &config.retry {
-        None => 0,
-        Some(retry) => {
-            let simple = retry.grpc.is_none() && retry.linkerd.is_none() && retry.finagle.is_none() && retry.aws.is_none();
-            if !simple || retry.retry_budget.is_some() {
-                return Vec::new();
-            }
-            if retry.is_retriable(Answer::Status(status)) {
-                retry.num_retries
-            } else {
-                0
-            }
-        }
-    };
-    let subject = format!("client {}", view.names.clients[client as usize]);
-    let known = |figure, value| Known {
-        subject: subject.clone(),
-        model: format!(
-            "independent failures of {} %, up to {retries} retries",
-            crate::report::format::trimmed(failure * 100.0, 6)
-        ),
-        figure,
-        claim: Claim::Exact,
-        value,
-        source: TRIALS,
-    };
-    vec![
-        known(Figure::Attempts(client), networks::attempts_per_call(failure, retries)),
-        known(Figure::Availability(client), 1.0 - networks::all_fail(failure, retries)),
-    ]
 }

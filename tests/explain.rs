@@ -88,7 +88,7 @@ fn a_timeout_and_a_retry_take_what_arithmetic_says() {
     assert_eq!(out, [("api/a", "healthy"), ("api/b", "unhealthy")]);
     assert_eq!(sight.why, "api/a is the only candidate");
     let from = second.from_ns;
-    assert!(from >= 50 * MS && from <= 75 * MS, "the first pause is at most 25 ms");
+    assert!((50 * MS..=75 * MS).contains(&from), "the first pause is at most 25 ms");
     assert_eq!(second.arrived_ns, Some(from + MS));
     assert_eq!(second.started_ns, Some(from + MS));
     assert_eq!(second.work_ns, [(from + MS, from + 11 * MS)]);

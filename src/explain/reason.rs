@@ -12,6 +12,9 @@ use crate::time::{Duration, Time};
 /// With more endpoints than these only the first are told one by one.
 const TOLD_MAX: usize = 8;
 
+/// Balancers that compare more than requests in flight, and do not say by what number.
+const WEIGHS_MORE: [&str; 5] = ["least_time", "least_response_time", "c3", "penalty_peak_ewma", "prequal"];
+
 /// A span of time in the unit that fits.
 pub(super) fn span(span: Duration) -> String {
     format::seconds(span.as_secs_f64())
@@ -146,6 +149,19 @@ impl Sight {
             };
             return format!("{balancer}: {}", alone(balancer, endpoint, candidates, equal_weights));
         }
+        let name = balancer.rsplit('/').next().unwrap_or(balancer);
+        if name == "bounded_load" {
+            return format!(
+                "{balancer}: the hash of the request's key leads to {endpoint}, past those whose load is beyond the bound"
+            );
+        }
+        if WEIGHS_MORE.contains(&name) && compared.iter().all(|seen| seen.score.is_none()) {
+            let whom = match compared.len() == candidates {
+                true => format!("all {candidates} candidates"),
+                false => and(&compared.iter().map(|seen| seen.endpoint.clone()).collect::<Vec<_>>()),
+            };
+            return format!("{balancer}: compared {whom}: {endpoint} ({})", about(balancer));
+        }
         let chosen = compared.iter().find(|seen| seen.endpoint == endpoint);
         let is_tied = chosen.is_some_and(|chosen| {
             let mut others = compared.iter().filter(|seen| seen.endpoint != endpoint);
@@ -243,7 +259,6 @@ fn measure(seen: &SeenEndpoint) -> String {
 /// How a balancer that compares nobody's load comes to one of several.
 fn alone(balancer: &str, endpoint: &str, candidates: usize, equal_weights: bool) -> String {
     let name = balancer.rsplit('/').next().unwrap_or(balancer);
-    let family = balancer.split('/').next().unwrap_or(balancer);
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
     match name {
         "least_request" if equal_weights => {
@@ -259,19 +274,19 @@ fn alone(balancer: &str, endpoint: &str, candidates: usize, equal_weights: bool)
             let by = if equal_weights { "" } else { " by weight" };
             format!("it is the turn of {endpoint} among {candidates} candidates{by}")
         }
-        _ => {
-            let entry = ENTRIES.iter().find(|entry| entry.name == balancer);
-            let about = entry.map_or(family, |entry| entry.about);
-            format!("{endpoint} of {candidates} candidates ({})", lower_first(about))
-        }
+        _ => format!("{endpoint} of {candidates} candidates ({})", about(balancer)),
     }
 }
 
 /// A choice that could not be made on copies.
 fn unforeseen(balancer: &str, endpoint: &str) -> String {
+    format!("{balancer} ({}): {endpoint}", about(balancer))
+}
+
+/// What a balancer does, within a sentence.
+fn about(balancer: &str) -> String {
     let entry = ENTRIES.iter().find(|entry| entry.name == balancer);
-    let about = entry.map_or(String::new(), |entry| format!(" ({})", lower_first(entry.about)));
-    format!("{balancer}{about}: {endpoint}")
+    entry.map_or(String::new(), |entry| lower_first(entry.about))
 }
 
 fn lower_first(text: &str) -> String {

@@ -5,6 +5,7 @@
 
 pub mod engine;
 pub mod experiment;
+pub mod explain;
 pub mod math;
 pub mod measure;
 pub mod model;
@@ -13,4 +14,5 @@ pub mod random;
 pub mod replay;
 pub mod report;
 pub mod scenario;
+pub mod theory;
 pub mod time;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the library may use beside `time` and `math`, which all may; a longer path allows only that part.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("time", &[]),
     ("math", &[]),
     ("random", &[]),
@@ -18,6 +18,19 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("scenario", &["policy", "model::plan", "model::Plan", "random"]),
     ("experiment", &["scenario", "model", "engine", "measure", "random"]),
     ("report", &["experiment", "measure", "model::result"]),
+    ("explain", &["scenario", "model", "policy", "report::format"]),
+    (
+        "theory",
+        &[
+            "scenario",
+            "model",
+            "policy",
+            "experiment",
+            "measure",
+            "random",
+            "report::format",
+        ],
+    ),
     ("replay", &["policy", "scenario", "random"]),
 ];
 
@@ -44,7 +57,7 @@ const ABSENT: [(&str, &[&str], &str); 7] = [
         "the engine has never heard of a mesh",
     ),
     (
-        "report replay experiment",
+        "report replay experiment explain theory",
         &["std::time::Instant", "SystemTime"],
         "results know no time of day",
     ),

@@ -5,6 +5,7 @@
 
 mod check;
 mod completions;
+mod explain;
 mod init;
 mod interrupt;
 mod overrides;
@@ -15,6 +16,7 @@ mod report;
 mod run;
 mod scenarios;
 mod schema;
+mod theory;
 mod validate;
 mod watch;
 
@@ -62,6 +64,10 @@ enum Command {
     Validate(validate::Args),
     /// Drives one policy by a script of events and prints its decisions
     Replay(replay::Args),
+    /// Tells the story of single requests: every attempt, what the balancer saw, why it chose
+    Explain(explain::Args),
+    /// Compares the parts of scenarios that have a known answer with it
+    Theory(theory::Args),
     /// Lists the policies, or the options of one
     Policies(policies::Args),
     /// Prints the JSON Schema of a scenario file
@@ -85,6 +91,8 @@ impl Cli {
         match &self.command {
             Command::Run(args) => run::run(args),
             Command::Check(args) => check::run(args),
+            Command::Explain(args) => explain::run(args),
+            Command::Theory(args) => theory::run(args),
             Command::Validate(args) => validate::run(args),
             Command::Schema(args) => schema::run(args),
             Command::Init(args) => init::run(args),

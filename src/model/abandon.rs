@@ -6,11 +6,12 @@ use crate::model::endpoint::{Condition, Incoming};
 use crate::model::event::Event;
 use crate::model::plan::{Discipline, OnCancel};
 use crate::model::task::{Task, TaskState};
+use crate::model::trace::{Trace, What};
 use crate::model::world::{NIL, World};
 use crate::policy::Answer;
 use crate::time::{Duration, Time};
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// A caller gave up: tells the endpoint, if it wants to know.
     pub(super) fn cancel_task(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.calls[call];
@@ -132,10 +133,14 @@ impl World<'_> {
                 self.tasks[task].state = TaskState::Overtaken;
                 return;
             }
-            TaskState::Queued => self.leave_queue(task, now),
+            TaskState::Queued => {
+                self.note_attempt(incoming.generation, now, || What::DroppedFromQueue);
+                self.leave_queue(task, now);
+            }
             _ if !stop => return,
             _ => {
                 let (site, endpoint) = (row.site, row.endpoint);
+                self.note_attempt(incoming.generation, now, || What::Stopped);
                 self.count_lost_work(task, now);
                 self.stop_task(task, now, agenda);
                 self.unload(site, endpoint, now);
@@ -263,6 +268,7 @@ impl World<'_> {
         self.tasks[task].holds_slot = false;
         self.free_task(task);
         if row.join == NIL && row.state != TaskState::Abandoned {
+            self.note_attempt(row.generation, now, || What::Crashed);
             let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
             let end = End::Answer(Answer::Reset);
             self.observe

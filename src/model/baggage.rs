@@ -6,6 +6,7 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
 use crate::model::plan::Plan;
 use crate::model::timers::Timer;
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::policy::overload::Criticality;
 use crate::time::{Duration, Time};
@@ -35,7 +36,7 @@ pub(crate) fn is_carried(plan: &Plan) -> bool {
     plan.sites.iter().any(|site| site.deadline_propagation) || plan.services.iter().any(|service| service.shed.is_some())
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Packs what a new call carries. `parent`: the task that makes it, or `NIL`.
     pub(super) fn pack(&mut self, call: u32, parent: u32, now: Time, agenda: &mut Agenda<Event>) {
         if !self.carries_baggage {

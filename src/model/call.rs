@@ -8,8 +8,9 @@ use crate::model::key::RequestKey;
 use crate::model::plan::NO_EDGE;
 use crate::model::result::Failures;
 use crate::model::timers::Timer;
+use crate::model::trace::{Trace, What};
 use crate::model::world::{NIL, World};
-use crate::policy::{Answer, Outcome, Refusal, Verdict};
+use crate::policy::{Answer, Cluster, Outcome, Refusal, Verdict};
 use crate::random::Key;
 use crate::time::Time;
 
@@ -100,7 +101,15 @@ impl End {
     }
 }
 
-impl World<'_> {
+/// What follows an attempt, for a tracer.
+pub(super) fn decided(verdict: Verdict, cluster: &Cluster) -> What {
+    match verdict {
+        Verdict::Retry { after } => What::Retries(after),
+        Verdict::Done => What::Stands(cluster.denial()),
+    }
+}
+
+impl<T: Trace> World<'_, T> {
     /// Opens a call and sends its first attempt. `caller` counts within the site's owner.
     #[inline(always)]
     pub(super) fn open_call(
@@ -136,6 +145,11 @@ impl World<'_> {
         }
         self.timers.start(state.timeout_list, call, now, agenda);
         self.pack(call, parent, now, agenda);
+        if let Some(tracer) = self.trace.tracer() {
+            let client = self.sites[site as usize].client;
+            let maker = (client == NIL).then(|| self.tasks[parent].generation);
+            tracer.opened(call, &self.calls[call], client, maker, &self.callers[cluster as usize]);
+        }
         call
     }
 
@@ -154,6 +168,10 @@ impl World<'_> {
         row.generation = self.next_generation;
         self.next_generation = self.next_generation.wrapping_add(1);
         let site = row.site;
+        if let Some(tracer) = self.trace.tracer() {
+            tracer.attempted(call, &self.calls[call]);
+        }
+        let row = &self.calls[call];
         let state = &self.sites[site as usize];
         if state.client == NIL {
             self.observe.attempt_started(state.edge, row.start);
@@ -226,9 +244,12 @@ impl World<'_> {
         if self.sites[site as usize].hedges.is_some() {
             return self.finish_hedged(call, answer, now, agenda);
         }
+        let latency = now.since(row.sent);
+        self.note_call(call, now, || What::Answered(answer, latency));
+        let row = &self.calls[call];
         let outcome = Outcome {
             answer,
-            latency: now.since(row.sent),
+            latency,
             attempts: u32::from(row.attempts),
             load: self.load_report(call, answer),
             retry_after: None,
@@ -238,6 +259,10 @@ impl World<'_> {
             self.cancel_task(call, now, agenda);
         }
         let verdict = self.report(call, &outcome, now, agenda);
+        if let Some(tracer) = self.trace.tracer() {
+            let cluster = self.calls[call].cluster;
+            tracer.at_caller(call, now, decided(verdict, &self.callers[cluster as usize].cluster));
+        }
         if matches!(verdict, Verdict::Retry { .. }) {
             self.remember_tried(call);
         }
@@ -283,6 +308,9 @@ impl World<'_> {
         self.calls.release(call);
         self.completed += 1;
         self.note_drained(now, now);
+        if let Some(tracer) = self.trace.tracer() {
+            tracer.completed(call, end, now);
+        }
         let state = &self.sites[site as usize];
         if state.client != NIL {
             let client = state.client;

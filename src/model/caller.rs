@@ -8,6 +8,7 @@ use crate::model::key::{self, TextRoom};
 use crate::model::observe::Belief;
 use crate::model::plan::{Astray, ConnectionPlan, Owner, STATIC};
 use crate::model::pool::Limited;
+use crate::model::trace::{Trace, What};
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
 use crate::policy::balancer::Wants;
@@ -80,7 +81,7 @@ pub(crate) enum Connections {
     Pool(ConnectionPool),
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// The cluster of a caller for a site.
     #[inline]
     pub(super) fn cluster(&mut self, site: u32, caller: u32, now: Time) -> u32 {
@@ -262,7 +263,19 @@ impl World<'_> {
                 None => key::address_of_caller(caller.number),
             });
         }
+        let look = match self.trace.tracer() {
+            Some(tracer) if tracer.follows(call) => Some(caller.cluster.look(&info, now)),
+            _ => None,
+        };
         let picked = caller.cluster.pick(&info, now);
+        if let (Some(look), Some(tracer)) = (look, self.trace.tracer()) {
+            tracer.at_caller(call, now, What::Saw(Box::new(look)));
+            let outcome = match picked {
+                Ok(ticket) => What::Placed(caller.first_endpoint + ticket.endpoint.0),
+                Err(refusal) => What::Refused(refusal),
+            };
+            tracer.at_caller(call, now, outcome);
+        }
         match picked {
             Ok(ticket) => {
                 row.endpoint = ticket.endpoint.0;

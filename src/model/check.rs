@@ -15,6 +15,7 @@ use crate::model::key::RequestKey;
 use crate::model::plan::{Instr, NO_DEMAND, NO_EDGE, NO_SIZE, OperationPlan, Plan, SitePlan};
 use crate::model::steady::{Series, Way};
 use crate::model::timers::Timer;
+use crate::model::trace::Trace;
 use crate::model::visit::moment;
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
@@ -110,7 +111,7 @@ impl Plan {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Whether a site is that of health checks.
     #[inline]
     pub(super) fn is_check(&self, site: u32) -> bool {

@@ -4,6 +4,7 @@ use crate::engine::Agenda;
 use crate::model::call::End;
 use crate::model::event::Event;
 use crate::model::plan::Load;
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::random::{Arrival, Key, Purpose, Rng};
 use crate::time::{Duration, Time};
@@ -31,7 +32,7 @@ pub(crate) struct User {
     sent: u32,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Sets up the clients and schedules their first events.
     pub(super) fn start_clients(&mut self, agenda: &mut Agenda<Event>) {
         for (index, plan) in self.plan.clients.iter().enumerate() {

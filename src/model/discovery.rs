@@ -16,6 +16,7 @@ use crate::model::endpoint::Condition;
 use crate::model::event::Event;
 use crate::model::plan::{Membership, Outage, Plan, STATIC};
 use crate::model::table::Table;
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::policy::discovery::kubernetes::{Loss, Phases};
 use crate::policy::discovery::{Config, Stage};
@@ -219,7 +220,7 @@ fn draw(plan: &Plan, discovery: u32, stage: Stage, rng: &mut Rng) -> Duration {
     Duration::from_nanos_f64(delays[stage as usize].sample(&mut rng.draws()))
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Schedules who comes and goes, and makes the callers that learn of it. To be called once, at the start.
     pub(super) fn start_discovery(&mut self, agenda: &mut Agenda<Event>) {
         if self.discovery.truths.is_empty() {
@@ -357,7 +358,7 @@ impl World<'_> {
 }
 
 /// What faults do to discovery.
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Something that tells callers of endpoints goes down, or is back.
     pub(super) fn set_discovery_outage(&mut self, outage: Outage, is_on: bool, now: Time, agenda: &mut Agenda<Event>) {
         let since = &mut self.discovery.outages[outage as usize];

@@ -7,6 +7,7 @@ use crate::model::event::Event;
 use crate::model::observe::{EndpointSums, Stay};
 use crate::model::plan::{Discipline, EndpointPlan, NO_EDGE, Probability, Threading};
 use crate::model::task::{Task, TaskState};
+use crate::model::trace::{Trace, What, Why};
 use crate::model::world::{NIL, World};
 use crate::policy::Answer;
 use crate::random::{Key, Purpose};
@@ -110,14 +111,21 @@ impl Endpoint {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// The event of a request (or of the first packet of a connection) that reaches its endpoint.
     pub(super) fn request_delivered(&mut self, task: u32, now: Time, agenda: &mut Agenda<Event>) {
         let row = &self.tasks[task];
         let incoming = row.incoming();
         let (state, sender) = (row.state, row.waits_for);
         if sender != NIL && self.is_cut(sender, incoming.endpoint, true) {
+            self.note_attempt(incoming.generation, now, || What::Lost);
             return self.free_task(task);
+        }
+        match self.endpoints[incoming.endpoint as usize].condition {
+            Condition::Up => {}
+            Condition::Refusing => self.note_attempt(incoming.generation, now, || What::FoundRefusing),
+            Condition::Resetting => self.note_attempt(incoming.generation, now, || What::FoundResetting),
+            Condition::Hanging => self.note_attempt(incoming.generation, now, || What::FoundHanging),
         }
         match (self.endpoints[incoming.endpoint as usize].condition, state) {
             (_, TaskState::Overtaken) | (Condition::Hanging, _) => self.free_task(task),
@@ -202,13 +210,17 @@ impl World<'_> {
         row.arrived = now;
         row.pc = self.sites[incoming.site as usize].start;
         let reserved = self.tasks[task].wake;
+        let Station { busy, queued, .. } = self.stations[incoming.endpoint as usize];
+        self.note_attempt(incoming.generation, now, || What::Arrived(Some((busy, queued))));
         if !plan.shield.is_empty()
             && let Err(status) = self.pass_shield(&incoming, now)
         {
             self.free_task(task);
+            self.note_attempt(incoming.generation, now, || What::TurnedAway(status, Why::Shield));
             return self.turn_away(&incoming, stay, status, now, agenda);
         }
         if let Some(status) = self.fails_at_once(&incoming) {
+            self.note_attempt(incoming.generation, now, || What::TurnedAway(status, Why::Fails));
             self.leave_shield(&incoming, now, Some(status), now);
             self.free_task(task);
             if status == SILENCE {
@@ -235,12 +247,14 @@ impl World<'_> {
         {
             self.leave_shield(&incoming, now, Some(status), now);
             self.free_task(task);
+            self.note_attempt(incoming.generation, now, || What::TurnedAway(status, Why::Deadline));
             return self.turn_away(&incoming, stay, status, now, agenda);
         }
         let endpoint = &self.stations[incoming.endpoint as usize];
         if endpoint.busy >= plan.concurrency && endpoint.queued >= plan.queue_limit {
             self.leave_shield(&incoming, now, Some(503), now);
             self.free_task(task);
+            self.note_attempt(incoming.generation, now, || What::TurnedAway(503, Why::Full));
             return self.turn_away(&incoming, stay, 503, now, agenda);
         }
         // The numbers of the end of its work and of its answer, as for a visit that is computed on arrival.
@@ -305,6 +319,7 @@ impl World<'_> {
             ..
         } = self.tasks[task];
         let stay = self.stay(site, endpoint, sent, arrived);
+        self.note_task(task, now, || What::Started);
         self.observe
             .service_started(&mut self.endpoints[stay.endpoint as usize].sums, stay, now);
         if stay.counts {
@@ -338,6 +353,7 @@ impl World<'_> {
             return true;
         }
         self.enqueue(task, TaskState::Requeued);
+        self.note_task(task, now, || What::Requeued);
         false
     }
 

@@ -7,6 +7,7 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::call::{Call, End};
 use crate::model::event::Event;
 use crate::model::timers::Timer;
+use crate::model::trace::{Trace, What};
 use crate::model::world::{NIL, World};
 use crate::policy::hedging::{Fate, Way};
 use crate::policy::retry::Denial;
@@ -34,7 +35,7 @@ pub(crate) struct Group {
     holds_slot: bool,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     fn hedges(&self, call: u32) -> Option<Way> {
         self.sites[self.calls[call].site as usize].hedges
     }
@@ -121,6 +122,11 @@ impl World<'_> {
         self.next_generation = self.next_generation.wrapping_add(1);
         self.pack_like(call, primary);
         self.join_group(call, group);
+        if let Some(tracer) = self.trace.tracer() {
+            tracer.shares(call, primary);
+            tracer.attempted(call, &self.calls[call]);
+            tracer.at_caller(call, now, What::Hedges);
+        }
         if self.tried.len() <= call as usize {
             self.tried.resize_with(call as usize + 1, Vec::new);
         }
@@ -154,6 +160,9 @@ impl World<'_> {
 
     /// The row of a further attempt is free.
     fn release_further(&mut self, call: u32) {
+        if let Some(tracer) = self.trace.tracer() {
+            tracer.forgets(call);
+        }
         self.group_of_call[call as usize] = NIL;
         let row = &mut self.calls[call];
         row.site = NIL;
@@ -211,6 +220,7 @@ impl World<'_> {
             load: self.load_report(call, answer),
             retry_after: None,
         };
+        self.note_call(call, now, || What::Answered(answer, outcome.latency));
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
             self.count_waste_of(call);
             self.cancel_task(call, now, agenda);

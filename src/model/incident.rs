@@ -4,6 +4,7 @@
 use crate::measure::Histogram;
 use crate::model::plan::Plan;
 use crate::model::result::{ClientResult, IncidentResult, SHIFTED_SHARE};
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::policy::{Decision, EndpointIndex, Health, Notice};
 use crate::time::{Duration, Time};
@@ -311,7 +312,7 @@ impl Stretch {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// A fault begins, or the part of it that strikes these endpoints (in ascending order).
     pub(super) fn incident_begins(&mut self, (fault, strand): (u32, u32), targets: Vec<u32>, now: Time) {
         let plan = self.plan;

@@ -5,6 +5,7 @@
 //! Wydrowski et al., NSDI 2024, section 4). Only endpoints whose callers' policies ask are measured.
 
 use crate::model::plan::Discipline;
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::policy::{Answer, LoadReport};
 use crate::time::{Duration, Time};
@@ -155,7 +156,7 @@ impl Meter {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// The meter of an endpoint, if its service has any.
     fn meter(&mut self, endpoint: u32) -> Option<&mut Meter> {
         let service = self.endpoints[endpoint as usize].service as usize;

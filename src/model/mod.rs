@@ -28,6 +28,7 @@ mod steady;
 mod table;
 mod task;
 mod timers;
+pub mod trace;
 mod visit;
 mod watch;
 mod windows;
@@ -63,6 +64,18 @@ pub enum Elision {
 /// Runs one cell: a pure function.
 pub fn run(plan: &Plan, options: RunOptions) -> RunResult {
     world::run(plan, options)
+}
+
+/// Runs one cell as [`run`] does, and follows some of its requests. The result is that of [`run`], the digest included.
+pub fn run_followed(plan: &Plan, options: RunOptions, requests: &[trace::RequestId]) -> (RunResult, trace::Log) {
+    let tracer = trace::Tracer::follow(requests, plan.clients.len());
+    world::run_traced(plan, options, tracer)
+}
+
+/// Runs one cell as [`run`] does, and looks for requests: see [`trace::Log::found`].
+pub fn run_searched(plan: &Plan, options: RunOptions, search: trace::Search) -> (RunResult, trace::Log) {
+    let tracer = trace::Tracer::search(search, plan.clients.len());
+    world::run_traced(plan, options, tracer)
 }
 
 /// Runs one cell as [`run`] does, and looks the world over after every event: slow, for tests.

@@ -11,6 +11,7 @@ use crate::model::event::Event;
 use crate::model::fault::link::Trouble;
 use crate::model::plan::{LinkPlan, NO_SIZE, NetworkPlan};
 use crate::model::task::{Task, TaskState};
+use crate::model::trace::{Trace, What};
 use crate::model::world::{NIL, World};
 use crate::policy::connection_pool::Connection;
 use crate::random::{Distribution, Key, Purpose};
@@ -111,7 +112,7 @@ impl<'p> Link<'p> {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Sends the request of a call's present attempt to the endpoint that was picked.
     #[inline(always)]
     pub(super) fn send_request(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) {
@@ -170,8 +171,9 @@ impl World<'_> {
         let hop = self.hop(link, incoming.id, Hop::Request, bytes, (cluster, endpoint));
         let at_once = connect == Duration::ZERO && link.instant && hop == Duration::ZERO;
         if self.is_cut(cluster, endpoint, true) {
-            return;
+            return self.note_attempt(incoming.generation, now, || What::Lost);
         }
+        self.note_attempt(incoming.generation, now, || What::Sent(connect + hop));
         self.travel(incoming, connect + hop, at_once, now, agenda);
     }
 
@@ -262,8 +264,9 @@ impl World<'_> {
         if self.callers[parties.0 as usize].astray.is_some() {
             return self.send_astray(incoming, Hop::Syn, now, agenda);
         }
+        self.note_attempt(incoming.generation, now, || What::Connects);
         if self.is_cut(parties.0, parties.1, true) {
-            return;
+            return self.note_attempt(incoming.generation, now, || What::Lost);
         }
         let latency = self.hop(&self.links[link as usize], incoming.id, Hop::Syn, 0.0, parties);
         let task = self.tasks.insert(Task {
@@ -301,8 +304,9 @@ impl World<'_> {
             + self.hop(&self.links[link as usize], incoming.id, Hop::Request, bytes, parties);
         self.free_task(task);
         if self.is_cut(parties.0, parties.1, false) {
-            return;
+            return self.note_attempt(incoming.generation, now, || What::Lost);
         }
+        self.note_attempt(incoming.generation, now, || What::Connected);
         self.travel(&incoming, latency, false, now, agenda);
     }
 
@@ -357,7 +361,7 @@ impl World<'_> {
         agenda: &mut Agenda<Event>,
     ) {
         if self.is_cut(self.calls[incoming.call].cluster, incoming.endpoint, false) {
-            return;
+            return self.note_attempt(incoming.generation, now, || What::Lost);
         }
         let sequence = self.number_of(incoming.call, Step::Answer, sequence);
         let row = &mut self.calls[incoming.call];

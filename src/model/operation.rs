@@ -10,6 +10,7 @@ use crate::model::event::Event;
 use crate::model::key::RequestKey;
 use crate::model::plan::{Discipline, Instr, OnError, Threading};
 use crate::model::task::{Join, Task, TaskState};
+use crate::model::trace::{Trace, What};
 use crate::model::world::{NIL, World};
 use crate::policy::Answer;
 use crate::random::{Key, Purpose};
@@ -34,7 +35,7 @@ fn step_key(id: Key, purpose: Purpose, step: u32) -> Key {
     id.with(((purpose as u64) << 32) | u64::from(step))
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Runs the instructions from `pc` of the operation that starts at `start`, up to the next one that is not pure. `adds` are
     /// distributions that each piece of work takes besides.
     #[inline]
@@ -104,6 +105,7 @@ impl World<'_> {
         row.pc = segment.pc;
         row.status = segment.status;
         row.state = TaskState::Working;
+        self.note_task(task, now, || What::Works(task));
         if self.services_of(endpoint).discipline == Discipline::ProcessorSharing {
             let row = &mut self.tasks[task];
             row.worked = row.worked + Duration::from_nanos_f64(segment.work * self.endpoints[endpoint as usize].slowdown);
@@ -151,8 +153,12 @@ impl World<'_> {
             site,
             pc,
             status,
+            state,
             ..
         } = self.tasks[task];
+        if state == TaskState::Working {
+            self.note_task(task, now, || What::Worked(task));
+        }
         if status != 0 {
             return self.finish_task(task, now, agenda);
         }
@@ -250,6 +256,7 @@ impl World<'_> {
             return self.branch_ended(join, status, now, agenda);
         }
         let incoming: Incoming = self.tasks[task].incoming();
+        self.note_attempt(incoming.generation, now, || What::Left(status));
         self.count_work(task);
         let stay = self.stay(site, endpoint, incoming.sent, arrived);
         self.observe.attempt_left(

@@ -220,6 +220,14 @@ impl Probability {
         Probability((p * 18_446_744_073_709_551_616.0) as u64)
     }
 
+    /// It as a number from 0 to 1.
+    pub fn share(self) -> f64 {
+        match self {
+            Probability::ALWAYS => 1.0,
+            Probability(threshold) => threshold as f64 / 18_446_744_073_709_551_616.0,
+        }
+    }
+
     /// Whether it happens, given 64 uniform bits.
     #[inline]
     pub fn happens(self, bits: u64) -> bool {

@@ -6,6 +6,7 @@ use crate::model::caller::Connections;
 use crate::model::endpoint::Condition;
 use crate::model::event::Event;
 use crate::model::network::Hop;
+use crate::model::trace::{Trace, What};
 use crate::model::world::{NIL, World};
 use crate::policy::{self, Answer, Outcome, Place, Refusal, Ticket, Verdict, WaitIndex};
 use crate::random::{Key, Purpose};
@@ -37,7 +38,7 @@ pub(crate) struct Opening {
     timeout: Sequence,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     fn limited(&mut self, caller: u32) -> &mut Limited {
         match &mut self.callers[caller as usize].connections {
             Some(Connections::Limited(limited)) => limited,
@@ -61,6 +62,7 @@ impl World<'_> {
             limited.calls.resize(wait.0 as usize + 1, NIL);
         }
         limited.calls[wait.0 as usize] = call;
+        self.note_call(call, now, || What::WaitsForConnection);
         self.attend_pool(caller, now, agenda);
         true
     }
@@ -192,6 +194,7 @@ impl World<'_> {
 
     /// A limit refuses a call that has waited for a connection.
     fn refuse_waiting(&mut self, call: u32, refusal: Refusal, now: Time, agenda: &mut Agenda<Event>) {
+        self.note_call(call, now, || What::Refused(refusal));
         let row = &self.calls[call];
         let site = row.site;
         if self.sites[site as usize].hedges.is_some() {

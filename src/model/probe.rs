@@ -7,6 +7,7 @@ use crate::engine::Agenda;
 use crate::model::endpoint::Condition;
 use crate::model::event::Event;
 use crate::model::network::Hop;
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::policy::{EndpointIndex, LoadReport};
 use crate::random::Purpose;
@@ -25,7 +26,7 @@ pub(crate) struct Probe {
     report: LoadReport,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Sends what a caller's policy wants to have asked.
     pub(super) fn send_probes(&mut self, caller: u32, now: Time, agenda: &mut Agenda<Event>) {
         loop {

@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
 use crate::model::plan::Discipline;
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::time::{Duration, Time};
 
@@ -77,7 +78,7 @@ impl Shared {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// The jobs of an endpoint, its cores and its slowdown, with the clock (and what is measured of it) moved to now.
     fn shared(&mut self, endpoint: u32, now: Time) -> (&mut Shared, u32, f64) {
         let service = self.endpoints[endpoint as usize].service;

@@ -7,10 +7,11 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
 use crate::model::plan::Discipline;
 use crate::model::task::{Task, TaskState};
+use crate::model::trace::{Trace, What, Why};
 use crate::model::world::{NIL, World};
 use crate::time::Time;
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Serves the next in the queue, if there is a free slot.
     pub(super) fn serve_next(&mut self, endpoint: u32, now: Time, agenda: &mut Agenda<Event>) {
         loop {
@@ -128,6 +129,8 @@ impl World<'_> {
         let incoming = self.tasks[task].incoming();
         let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, self.tasks[task].arrived);
         self.free_task(task);
+        let why = if status == 503 { Why::Dropped } else { Why::Deadline };
+        self.note_attempt(incoming.generation, now, || What::TurnedAway(status, why));
         self.unload(incoming.site, incoming.endpoint, now);
         self.leave_shield(&incoming, stay.arrived, Some(status), now);
         self.turn_away(&incoming, stay, status, now, agenda);
@@ -142,6 +145,7 @@ impl World<'_> {
         let incoming = row.incoming();
         let stay = self.stay(row.site, row.endpoint, row.sent, row.arrived);
         self.leave_queue(task, now);
+        self.note_attempt(incoming.generation, now, || What::TurnedAway(503, Why::QueueTimeout));
         self.leave_shield(&incoming, stay.arrived, Some(503), now);
         self.turn_away(&incoming, stay, 503, now, agenda);
     }

@@ -18,6 +18,7 @@ use crate::model::event::Event;
 use crate::model::network::Hop;
 use crate::model::plan::{ClusterPlan, Plan, UNLIMITED};
 use crate::model::task::{Task, TaskState};
+use crate::model::trace::Trace;
 use crate::model::visit::moment;
 use crate::model::watch::Alarm;
 use crate::model::world::{NIL, World};
@@ -108,7 +109,7 @@ struct Flight {
     passes: bool,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Parks the checks of a new caller where possible.
     pub(super) fn park_checks(&mut self, caller: u32, agenda: &mut Agenda<Event>) {
         if self.callers[caller as usize].first_series != NIL {

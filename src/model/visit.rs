@@ -15,7 +15,8 @@ use crate::model::endpoint::Incoming;
 use crate::model::event::Event;
 use crate::model::observe::Stay;
 use crate::model::plan::UNLIMITED;
-use crate::model::world::{ServiceState, World};
+use crate::model::trace::{Trace, What, Why};
+use crate::model::world::{NIL, ServiceState, World};
 use crate::policy::Answer;
 use crate::time::{Duration, Time};
 
@@ -90,7 +91,7 @@ struct Visit {
     status: u16,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Whether what arrives at an endpoint with limited slots is served at once.
     pub(super) fn has_free_slot(&mut self, endpoint: u32, now: Time) -> bool {
         let service = self.services_of(endpoint);
@@ -116,7 +117,9 @@ impl World<'_> {
         let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, now);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
+        self.note_attempt(incoming.generation, now, || What::Arrived(None));
         if let Some(status) = self.fails_at_once(incoming) {
+            self.note_attempt(incoming.generation, now, || What::TurnedAway(status, Why::Fails));
             return self.turn_away(incoming, stay, status, now, agenda);
         }
         debug_assert!(concurrency != UNLIMITED, "such a visit is settled when it is sent");
@@ -133,6 +136,7 @@ impl World<'_> {
                 if concurrency > 1 {
                     self.lanes.several[at].push(Reverse(free));
                 }
+                self.note_attempt(incoming.generation, now, || What::TurnedAway(503, Why::Full));
                 return self.turn_away(incoming, stay, 503, now, agenda);
             }
             start = Time((free >> 64) as u64);
@@ -163,8 +167,10 @@ impl World<'_> {
         let stay = self.stay(incoming.site, incoming.endpoint, incoming.sent, arrived);
         self.observe
             .attempt_arrived(&mut self.endpoints[stay.endpoint as usize].sums, stay);
+        self.note_attempt(incoming.generation, arrived, || What::Arrived(None));
         let (work, status) = match self.fails_at_once(incoming) {
             Some(status) => {
+                self.note_attempt(incoming.generation, arrived, || What::TurnedAway(status, Why::Fails));
                 self.observe.attempt_left(
                     &mut self.endpoints[stay.endpoint as usize].sums,
                     stay,
@@ -215,6 +221,11 @@ impl World<'_> {
         agenda: &mut Agenda<Event>,
     ) {
         let work = visit.end.since(visit.start);
+        // Whole work is one piece of the one task.
+        self.note_attempt(incoming.generation, visit.start, || What::Started);
+        self.note_attempt(incoming.generation, visit.start, || What::Works(NIL));
+        self.note_attempt(incoming.generation, visit.end, || What::Worked(NIL));
+        self.note_attempt(incoming.generation, visit.end, || What::Left(visit.status));
         if stay.counts {
             self.observe.worked(stay.service, incoming.sent, work);
         }

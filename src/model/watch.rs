@@ -4,6 +4,7 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
 use crate::model::observe::Belief;
 use crate::model::plan::Owner;
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::policy::{Decision, Health};
 use crate::random::Purpose;
@@ -26,7 +27,7 @@ impl Alarm {
     };
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Callers whose policies do things of themselves exist from the start.
     pub(super) fn start_watching(&mut self, agenda: &mut Agenda<Event>) {
         for cluster in 0..self.plan.clusters.len() as u32 {
@@ -64,6 +65,9 @@ impl World<'_> {
         let mut any = false;
         while let Some(notice) = self.callers[caller as usize].cluster.next_notice() {
             any = true;
+            if let Some(tracer) = self.trace.tracer() {
+                tracer.noticed(&self.callers[caller as usize], &notice, now);
+            }
             self.observe.noticed(self.callers[caller as usize].service, &notice, now);
             if self.observe.incidents.any_open() {
                 self.noticed_in_incident(caller, &notice, now);

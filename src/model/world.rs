@@ -28,6 +28,7 @@ use crate::model::result::RunResult;
 use crate::model::table::Table;
 use crate::model::task::{Join, Task};
 use crate::model::timers::{Timer, Timers};
+use crate::model::trace::{Log, Trace, Tracer};
 use crate::model::visit::{Lanes, moment};
 use crate::model::{Elision, RunOptions};
 use crate::policy::hedging::Way;
@@ -96,8 +97,10 @@ pub(crate) struct ServiceState {
 
 /// The tables of one run.
 #[derive(Debug)]
-pub(crate) struct World<'p> {
+pub(crate) struct World<'p, T = ()> {
     pub(super) plan: &'p Plan,
+    /// Who writes down what happens; nobody in a plain run.
+    pub(super) trace: T,
     pub(super) streams: Streams,
     pub(super) horizon: Time,
     /// No client sends after this.
@@ -164,8 +167,8 @@ pub(crate) struct World<'p> {
     pub(super) discovery: Discovery,
 }
 
-impl<'p> World<'p> {
-    pub(super) fn new(plan: &'p Plan, options: RunOptions) -> World<'p> {
+impl<'p, T: Trace> World<'p, T> {
+    pub(super) fn new(plan: &'p Plan, options: RunOptions, trace: T) -> World<'p, T> {
         let streams = Streams::new(options.seed, options.replication);
         let mut timers = Timers::new(options.elision);
         let services = service_states(plan, &streams, options.elision);
@@ -184,6 +187,7 @@ impl<'p> World<'p> {
             };
         }
         World {
+            trace,
             horizon: Time::ZERO + plan.duration + plan.drain,
             sends_end: Time::ZERO + plan.duration,
             current: Sequence(0),
@@ -417,7 +421,7 @@ fn leaves(plan: &Plan) -> Vec<bool> {
     plan.operations.iter().map(is_leaf).collect()
 }
 
-impl engine::World for World<'_> {
+impl<T: Trace> engine::World for World<'_, T> {
     type Event = Event;
 
     #[inline]
@@ -480,7 +484,7 @@ impl engine::World for World<'_> {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// The event of a timer that has one of its own.
     fn own_timer_fires(&mut self, call: u32, timer: Timer, sequence: Sequence, now: Time, agenda: &mut Agenda<Event>) {
         if self.timers.take(timer, call, sequence) {
@@ -491,19 +495,31 @@ impl World<'_> {
 
 /// Runs one cell.
 pub(super) fn run(plan: &Plan, options: RunOptions) -> RunResult {
-    let mut world = World::new(plan, options);
+    let mut world = World::new(plan, options, ());
     let (digest, events) = simulate(&mut world, |world| world);
-    world.finish(digest, events)
+    world.finish(digest, events).0
+}
+
+/// Runs one cell, traced.
+pub(super) fn run_traced(plan: &Plan, options: RunOptions, tracer: Tracer) -> (RunResult, Log) {
+    let mut world = World::new(plan, options, tracer);
+    let (digest, events) = simulate(&mut world, |world| world);
+    let horizon = world.horizon;
+    let (result, tracer) = world.finish(digest, events);
+    (result, tracer.finish(horizon))
 }
 
 /// Runs one cell, looked over after every event.
 pub(super) fn run_audited(plan: &Plan, options: RunOptions) -> RunResult {
-    let mut audited = Audited::new(World::new(plan, options));
+    let mut audited = Audited::new(World::new(plan, options, ()));
     let (digest, events) = simulate(&mut audited, |audited| &mut audited.world);
-    audited.world.finish(digest, events)
+    audited.world.finish(digest, events).0
 }
 
-fn simulate<'p, W: engine::World<Event = Event>>(world: &mut W, inner: impl Fn(&mut W) -> &mut World<'p>) -> (u64, u64) {
+fn simulate<'p, T: Trace + 'p, W: engine::World<Event = Event>>(
+    world: &mut W,
+    inner: impl Fn(&mut W) -> &mut World<'p, T>,
+) -> (u64, u64) {
     let mut agenda = Agenda::default();
     let mut digest = Digest::default();
     let started = inner(world);
@@ -516,8 +532,8 @@ fn simulate<'p, W: engine::World<Event = Event>>(world: &mut W, inner: impl Fn(&
     (digest.finish(), events)
 }
 
-impl World<'_> {
-    fn finish(mut self, digest: u64, events: u64) -> RunResult {
+impl<T: Trace> World<'_, T> {
+    fn finish(mut self, digest: u64, events: u64) -> (RunResult, T) {
         self.count_unfinished();
         self.count_left_over();
         self.count_beliefs();
@@ -544,6 +560,6 @@ impl World<'_> {
         for caller in &self.callers {
             result.services[caller.service as usize].connections += u64::from(caller.connected);
         }
-        result
+        (result, self.trace)
     }
 }

@@ -1,8 +1,11 @@
 //! One caller's view of one upstream: the only door for drivers.
 
 mod limits;
+mod look;
 mod placing;
 mod watching;
+
+pub use look::{Choice, Look, Seen};
 
 use std::sync::Arc;
 

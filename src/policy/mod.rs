@@ -28,7 +28,7 @@ mod watch;
 
 pub use candidates::CandidateSet;
 pub use circuit_breaker::RoutingPriority;
-pub use cluster::Cluster;
+pub use cluster::{Choice, Cluster, Look, Seen};
 pub use endpoints::{EndpointIndex, EndpointInfo, Endpoints, Health, PRIORITY_MAX};
 pub use metadata::{Metadata, MetadataMatch, Value as MetadataValue};
 pub use request_pool::{Opening, Place, WaitIndex};

@@ -7,7 +7,7 @@ pub mod chart;
 pub mod check;
 pub mod csv;
 pub mod curves;
-mod format;
+pub(crate) mod format;
 pub mod html;
 pub mod json;
 pub mod moves;

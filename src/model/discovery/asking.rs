@@ -4,6 +4,7 @@ use crate::engine::Agenda;
 use crate::model::discovery::learner::Way;
 use crate::model::discovery::{Item, Outage, draw};
 use crate::model::event::Event;
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::policy::discovery::dns::{self, Answer, Cache};
 use crate::policy::discovery::{Config, Stage};
@@ -20,7 +21,7 @@ fn share_of(period: Duration, share: f64) -> Duration {
     Duration((period.0 as f64 * share) as u64)
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// The cache that a learner asks through, of some age; a zone's callers share it where it is the node's.
     pub(super) fn make_cache(&mut self, learner: u32) {
         let row = &mut self.discovery.learners[learner as usize];

@@ -5,6 +5,7 @@ use crate::model::caller::Connections;
 use crate::model::discovery::{Item, Outage};
 use crate::model::event::Event;
 use crate::model::plan::Owner;
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::policy::discovery::Config;
 use crate::policy::discovery::dns::{self, GrpcResolver, Refresher};
@@ -57,7 +58,7 @@ pub(super) enum Way {
     Node { limit: SyncLimit, is_due: bool },
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// How many callers a cluster of the plan has.
     pub(super) fn callers_of_plan(&self, cluster: u32) -> u32 {
         match self.plan.clusters[cluster as usize].owner {

@@ -3,6 +3,7 @@
 use crate::engine::Agenda;
 use crate::model::discovery::{Item, Outage, draw};
 use crate::model::event::Event;
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::policy::discovery::eureka::{self, Server};
 use crate::policy::discovery::kubernetes::Loss;
@@ -68,7 +69,7 @@ impl SourceState {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// A source notices, or will, what has happened to an endpoint.
     pub(super) fn react(&mut self, source: u32, endpoint: u32, cause: Cause, now: Time, agenda: &mut Agenda<Event>) {
         let truth = self.discovery.truths[endpoint as usize];

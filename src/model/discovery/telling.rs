@@ -6,6 +6,7 @@ use crate::engine::Agenda;
 use crate::model::discovery::learner::Way;
 use crate::model::discovery::{Item, Outage, draw};
 use crate::model::event::Event;
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::policy::discovery::xds::{self, Debounce, PushQueue, Step};
 use crate::policy::discovery::{Config, Stage, dns};
@@ -61,7 +62,7 @@ impl Plane {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// A control plane hears of a change of a service's endpoints.
     pub(super) fn plane_hears(&mut self, plane: u32, service: u32, now: Time, agenda: &mut Agenda<Event>) {
         if self.discovery.is_down(Outage::ControlPlane) {

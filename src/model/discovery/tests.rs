@@ -45,7 +45,7 @@ fn during(discovery: &str, outage: Outage, after: Duration) -> (usize, usize) {
         elision: Elision::On,
         pilot: false,
     };
-    let mut world = World::new(&plan, options);
+    let mut world = World::new(&plan, options, ());
     let mut agenda: Agenda<Event> = Agenda::default();
     let mut digest = Digest::default();
     world.start_faults(&mut agenda);

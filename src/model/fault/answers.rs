@@ -2,10 +2,11 @@
 
 use crate::model::endpoint::{Incoming, SILENCE};
 use crate::model::plan::FaultKind;
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::random::Purpose;
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// What active faults answer to a request that arrives; [`SILENCE`]: nothing, ever. A coin is keyed by the attempt, so the same attempt
     /// meets the same fate in every variant.
     #[cold]

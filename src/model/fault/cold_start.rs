@@ -2,6 +2,7 @@
 
 use crate::model::operation::Segment;
 use crate::model::plan::{ColdStartPlan, FaultKind};
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::time::{Duration, Time};
 
@@ -39,7 +40,7 @@ impl ColdStart {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Whether a request without any work at an endpoint that is up takes no time, and changes nothing there but a slot and the queue for it.
     pub(in crate::model) fn is_indifferent(&self, endpoint: u32, now: Time) -> bool {
         let is_speed = |&strand: &u32| {

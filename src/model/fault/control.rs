@@ -8,11 +8,12 @@ use crate::model::endpoint::{Condition, Incoming};
 use crate::model::event::Event;
 use crate::model::network::Hop;
 use crate::model::plan::{Astray, CrashMode, FaultKind, WrongPlan};
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::random::Rng;
 use crate::time::{Duration, Time};
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// How many times as long a control plane takes over what it does.
     pub(in crate::model) fn control_plane_factor(&self) -> f64 {
         self.slow_planes().map(|slow| slow.0).product()

@@ -6,6 +6,7 @@ use crate::model::call::{DELAYED, End};
 use crate::model::event::Event;
 use crate::model::plan::{FaultKind, PartyPlan, Probability};
 use crate::model::timers::Timer;
+use crate::model::trace::{Trace, What};
 use crate::model::world::{NIL, World};
 use crate::policy::Answer;
 use crate::random::{Key, Purpose};
@@ -18,7 +19,7 @@ pub(super) struct Deadline {
     id: Key,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Whether active faults hold up or end a call that is about to try for the first time.
     #[inline]
     pub(in crate::model) fn is_injected(&mut self, call: u32, now: Time, agenda: &mut Agenda<Event>) -> bool {
@@ -55,10 +56,13 @@ impl World<'_> {
         if !is_delayed && delay > Duration::ZERO {
             let row = &mut self.calls[call];
             row.status = DELAYED;
+            self.note_call(call, now, || What::HeldUp(delay));
+            let row = &mut self.calls[call];
             row.wake = agenda.at(now + delay, Event::RetryDue { call });
             return true;
         }
         if let Some(status) = abort {
+            self.note_call(call, now, || What::Injected(status));
             self.complete(call, End::Answer(Answer::Status(status)), now, agenda);
             return true;
         }

@@ -5,6 +5,7 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
 use crate::model::fault::State;
 use crate::model::plan::{FaultKind, LeakPlan};
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::time::{Duration, Time};
 
@@ -20,7 +21,7 @@ pub(super) struct Leak {
     pub is_killed: bool,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     fn leak(&mut self, strand: u32) -> (LeakPlan, &mut Leak) {
         let row = &mut self.faults.strands[strand as usize];
         match (&self.plan.faults[row.fault as usize].kind, &mut row.state) {

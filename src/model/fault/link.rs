@@ -6,6 +6,7 @@
 use crate::model::fault::Faults;
 use crate::model::network::{Hop, Link};
 use crate::model::plan::{FaultKind, LinkEffect, LinkFaultPlan, Owner, PartyPlan, Plan};
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::random::{Key, Purpose};
 use crate::time::Duration;
@@ -120,7 +121,7 @@ pub(in crate::model) struct Trouble {
     pub bandwidth: f64,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// A fault of the network begins or ends: who is heard by the registry may have changed.
     pub(super) fn hear_endpoints(&mut self) {
         for endpoint in 0..self.plan.endpoints.len() as u32 {
@@ -142,7 +143,7 @@ impl Faults {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     fn parties(&self, caller: u32, endpoint: u32) -> (Party, Party) {
         let row = &self.callers[caller as usize];
         let owner = self.plan.clusters[row.plan as usize].owner;

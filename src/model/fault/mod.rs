@@ -20,6 +20,7 @@ use crate::model::endpoint::Condition;
 use crate::model::event::Event;
 use crate::model::plan::{CrashMode, FaultKind, FaultPlan, Outage, Plan, Probability, RepeatPlan};
 use crate::model::table::Table;
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::random::Key;
 use crate::time::{Duration, Time};
@@ -143,7 +144,7 @@ impl FaultPlan {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Draws the targets of the faults and schedules their begin.
     pub(super) fn start_faults(&mut self, agenda: &mut Agenda<Event>) {
         for index in 0..self.plan.faults.len() as u32 {

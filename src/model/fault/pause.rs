@@ -4,10 +4,11 @@ use crate::engine::Agenda;
 use crate::model::event::Event;
 use crate::model::fault::State;
 use crate::model::plan::FaultKind;
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::time::{Duration, Time};
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     pub(super) fn pause_switched(
         &mut self,
         strand: u32,

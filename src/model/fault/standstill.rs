@@ -7,10 +7,11 @@ use crate::engine::Agenda;
 use crate::model::event::Event;
 use crate::model::plan::Discipline;
 use crate::model::task::TaskState;
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::time::Time;
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// One reason more to stand still.
     pub(super) fn stop_still(&mut self, endpoint: u32, now: Time, agenda: &mut Agenda<Event>) {
         self.count_shared_work(endpoint, now);

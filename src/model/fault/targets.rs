@@ -7,6 +7,7 @@ use crate::model::fault::leak::Leak;
 use crate::model::fault::throttle::Throttle;
 use crate::model::fault::{State, Strand};
 use crate::model::plan::{FaultKind, FaultPlan, RepeatPlan, TargetPlan, UnitPlan};
+use crate::model::trace::Trace;
 use crate::model::world::World;
 use crate::random::{Purpose, Rng};
 
@@ -21,7 +22,7 @@ impl TargetPlan {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Makes the strands of a fault.
     pub(super) fn make_strands(&mut self, fault: u32) {
         let plan = &self.plan.faults[fault as usize];

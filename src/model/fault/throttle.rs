@@ -9,6 +9,7 @@ use crate::model::event::Event;
 use crate::model::fault::State;
 use crate::model::plan::{Discipline, FaultKind};
 use crate::model::task::TaskState;
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::random::Key;
 use crate::time::{Duration, Time};
@@ -86,7 +87,7 @@ impl Throttle {
     }
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     fn throttle(&mut self, strand: u32) -> &mut Throttle {
         match &mut self.faults.strands[strand as usize].state {
             State::Throttle(throttle) => throttle,

@@ -7,6 +7,7 @@ use crate::engine::{Agenda, Sequence};
 use crate::model::event::Event;
 use crate::model::key::RequestKey;
 use crate::model::plan::{FaultKind, Load, Probability};
+use crate::model::trace::Trace;
 use crate::model::world::{NIL, World};
 use crate::random::{Arrival, Key, Purpose, Rng};
 use crate::time::{Duration, Time};
@@ -28,7 +29,7 @@ pub(super) struct Extra {
     armed: Sequence,
 }
 
-impl World<'_> {
+impl<T: Trace> World<'_, T> {
     /// Makes the further arrival processes of a fault.
     pub(super) fn add_extras(&mut self, fault: u32) {
         let FaultKind::Spike { clients, factor } = &self.plan.faults[fault as usize].kind else {

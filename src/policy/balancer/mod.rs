@@ -104,6 +104,13 @@ pub trait Balance: Clone {
         rng: &mut Rng,
     ) -> Option<EndpointIndex>;
 
+    /// The number by which it compares `endpoint` with others, the lower the better, if that is more than a count of requests: for
+    /// whoever explains a choice. Called on a copy.
+    fn score(&mut self, endpoints: &Endpoints<'_>, endpoint: EndpointIndex, now: Time) -> Option<f64> {
+        let _ = (endpoints, endpoint, now);
+        None
+    }
+
     /// An attempt, or a new connection, goes to `endpoint`.
     fn on_started(&mut self, endpoint: EndpointIndex, now: Time) {
         let _ = (endpoint, now);
@@ -352,6 +359,10 @@ macro_rules! dispatch {
                 rng: &mut Rng,
             ) -> Option<EndpointIndex> {
                 match self { $(Balancer::$variant(balancer) => balancer.pick(endpoints, set, hints, now, rng),)* }
+            }
+
+            pub fn score(&mut self, endpoints: &Endpoints<'_>, endpoint: EndpointIndex, now: Time) -> Option<f64> {
+                match self { $(Balancer::$variant(balancer) => balancer.score(endpoints, endpoint, now),)* }
             }
 
             #[inline]

@@ -209,7 +209,7 @@ impl Options {
     }
 
     /// Whether an answer is worth another attempt, as far as Envoy's conditions go.
-    pub(crate) fn is_retriable(&self, answer: Answer) -> bool {
+    pub fn is_retriable(&self, answer: Answer) -> bool {
         self.retry_on.hold(answer, &self.retriable_status_codes)
     }
 

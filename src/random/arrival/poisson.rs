@@ -59,6 +59,11 @@ impl Poisson {
         Some((later(now, exponential(rng) * self.gap), self.size))
     }
 
+    /// How many requests come at once.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
     pub(super) fn mean_rate(&self) -> f64 {
         f64::from(self.size) * 1e9 / self.gap
     }

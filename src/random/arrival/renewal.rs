@@ -70,6 +70,11 @@ impl Renewal {
         Some((later(now, self.gap.sample(&mut rng.draws())), 1))
     }
 
+    /// The distribution of the gaps, in nanoseconds.
+    pub fn gap(&self) -> &Distribution {
+        &self.gap
+    }
+
     pub(super) fn mean_rate(&self) -> f64 {
         1e9 / self.gap.mean()
     }

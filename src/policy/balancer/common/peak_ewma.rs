@@ -85,6 +85,11 @@ impl PeakEwmas {
         select_unpredictable(load(first) <= load(second), first, second)
     }
 
+    /// The load of an endpoint, by which [`PeakEwmas::pick`] compares: nanoseconds times requests.
+    pub fn load(&mut self, endpoints: &Endpoints<'_>, endpoint: EndpointIndex, now: Time) -> f64 {
+        self.estimates[endpoint.at()].load(endpoints.active[endpoint.at()], self.decay, now)
+    }
+
     /// A request ended after `latency`.
     #[inline]
     pub fn observe(&mut self, endpoint: EndpointIndex, latency: Duration, now: Time) {

@@ -166,6 +166,12 @@ impl Balance for Balancer {
         Some(self.classes.two_choices(endpoints, set, self.panic_mode, rng, better))
     }
 
+    fn score(&mut self, endpoints: &Endpoints<'_>, endpoint: EndpointIndex, now: Time) -> Option<f64> {
+        let decay = self.metrics.decay;
+        let metric = self.metrics.by_endpoint.get_mut(endpoint.at())?;
+        Some(metric.load(endpoints.active[endpoint.at()], decay, now))
+    }
+
     #[inline]
     fn on_finished(&mut self, endpoint: EndpointIndex, outcome: &Outcome, now: Time) {
         let Metrics { decay, by_endpoint } = &mut self.metrics;

@@ -80,6 +80,10 @@ impl Balance for Balancer {
         Some(self.0.pick(endpoints, set, now, rng))
     }
 
+    fn score(&mut self, endpoints: &Endpoints<'_>, endpoint: EndpointIndex, now: Time) -> Option<f64> {
+        Some(self.0.load(endpoints, endpoint, now))
+    }
+
     #[inline]
     fn on_finished(&mut self, endpoint: EndpointIndex, outcome: &Outcome, now: Time) {
         self.0.observe(endpoint, outcome.latency, now);

@@ -92,6 +92,26 @@ fn warm_up_found_by_a_pilot_is_the_same_on_any_number_of_threads() {
 }
 
 #[test]
+fn cells_run_one_by_one_and_folded_later_give_the_same() {
+    let overrides = Overrides {
+        set: vec![("warmup".to_string(), "auto".to_string())],
+        ..Overrides::default()
+    };
+    let scenario = load(&overrides);
+    let experiment = Experiment::of(&scenario);
+    let warmups = experiment.warmup(2, &|_| ());
+    let cells = experiment.cells();
+    assert_eq!(cells.len(), 10);
+    let mut results: Vec<_> = cells
+        .iter()
+        .rev()
+        .map(|&cell| (cell, experiment.run_cell(cell, &warmups)))
+        .collect();
+    results.sort_by_key(|(cell, _)| (cell.variant, cell.replication));
+    assert_eq!(experiment.fold(&warmups, results), experiment.run(2, |_| ()));
+}
+
+#[test]
 fn digests_tell_seeds_and_variants_apart() {
     let digests = |seed| {
         let overrides = Overrides {

@@ -10,7 +10,7 @@ mod schedule;
 
 use crate::measure::warmup::{self, Verdict};
 use crate::model::plan::{Plan, Warmup};
-use crate::model::result::PILOT_BUCKETS;
+use crate::model::result::{PILOT_BUCKETS, RunResult};
 use crate::time::Duration;
 
 pub use crate::model::result::{ANSWERERS, Failures};
@@ -28,6 +28,15 @@ pub struct Experiment<'a> {
     pub seed: u64,
     /// Replications of each variant; at least one. Replication r of every variant sees the same traffic.
     pub replications: u32,
+}
+
+/// Where the measured windows begin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Warmups {
+    /// By variant: what is left out at the start of each replication.
+    pub cuts: Vec<Duration>,
+    /// What the reader of the results ought to know of them.
+    pub warnings: Vec<Warning>,
 }
 
 /// What came of it.
@@ -77,36 +86,83 @@ impl<'a> Experiment<'a> {
     /// Runs every cell on `threads` threads and folds the results. The outcome does not depend on `threads`.
     pub fn run(&self, threads: usize, observe: impl Fn(Progress)) -> Outcome {
         assert!(self.replications >= 1 && !self.variants.is_empty());
-        let mut warnings = Vec::new();
-        if self.replications < REPLICATIONS_ADVISED {
-            warnings.push(Warning::FewReplications {
-                replications: self.replications,
-            });
+        let pilots = self.pilots().len();
+        let cells = self.cells();
+        observe(Progress::Started {
+            cells: pilots + cells.len(),
+        });
+        let warmups = self.warmup(threads, &observe);
+        let mut folds = self.folds(&warmups);
+        let run = |cell: Cell| self.run_cell(cell, &warmups);
+        schedule::in_order(&cells, threads, run, |cell, result| {
+            folds[cell.variant].add(&result);
+            observe(Progress::of_cell(&result));
+        });
+        self.finish(&warmups, folds)
+    }
+
+    /// The cells to measure, replication by replication, so that any prefix of whole replications can be compared.
+    pub fn cells(&self) -> Vec<Cell> {
+        let variants = 0..self.variants.len();
+        (0..self.replications)
+            .flat_map(|replication| variants.clone().map(move |variant| Cell { variant, replication }))
+            .collect()
+    }
+
+    /// Measures one cell: a pure function of the experiment, the cell and the warm-up.
+    pub fn run_cell(&self, cell: Cell, warmups: &Warmups) -> RunResult {
+        let warmup = warmups.cuts[cell.variant];
+        run::run(self, cell, Purpose::Measure { warmup })
+    }
+
+    /// Folds the results of cells that were run elsewhere, such as in shards. The replications of a variant must come in their order;
+    /// how the variants take turns does not matter. The outcome is that of [`Experiment::run`] with the same cells.
+    pub fn fold(&self, warmups: &Warmups, results: impl IntoIterator<Item = (Cell, RunResult)>) -> Outcome {
+        let mut folds = self.folds(warmups);
+        for (cell, result) in results {
+            let fold = &mut folds[cell.variant];
+            assert_eq!(fold.replications, cell.replication, "replications come in their order");
+            fold.add(&result);
         }
-        let pilots = self.variants.iter().filter(|plan| plan.warmup == Warmup::Auto).count();
-        let cells = (self.variants.len() + pilots) * self.replications as usize;
-        observe(Progress::Started { cells });
-        let auto = if pilots > 0 {
-            self.pilot(threads, &observe, &mut warnings)
-        } else {
-            Duration::ZERO
-        };
-        let variants = self.measure(threads, auto, &observe);
+        self.finish(warmups, folds)
+    }
+
+    /// Where the measured window of each variant begins. Runs pilots on `threads` threads for the variants whose warm-up is `auto`; the
+    /// result does not depend on `threads`.
+    pub fn warmup(&self, threads: usize, observe: &impl Fn(Progress)) -> Warmups {
+        let mut warnings = Vec::new();
+        let auto = self.pilot(threads, observe, &mut warnings);
+        Warmups {
+            cuts: self.variants.iter().map(|plan| warmup_of(plan, auto)).collect(),
+            warnings,
+        }
+    }
+
+    fn folds(&self, warmups: &Warmups) -> Vec<VariantResult> {
+        let pairs = self.variants.iter().zip(&warmups.cuts);
+        pairs.map(|(plan, &cut)| VariantResult::new(plan, cut)).collect()
+    }
+
+    fn finish(&self, warmups: &Warmups, variants: Vec<VariantResult>) -> Outcome {
+        let replications = variants.iter().map(|variant| variant.replications).min().unwrap_or(0);
+        let few = (replications < REPLICATIONS_ADVISED).then_some(Warning::FewReplications { replications });
+        let warnings = few.into_iter().chain(warmups.warnings.iter().copied()).collect();
         Outcome { variants, warnings }
     }
 
-    /// The cells of the variants that `filter` lets pass, in the order of variants, then replications.
-    fn cells(&self, filter: impl Fn(&Plan) -> bool) -> Vec<Cell> {
-        let variants = (0..self.variants.len()).filter(|&variant| filter(self.variants[variant]));
-        variants
-            .flat_map(|variant| (0..self.replications).map(move |replication| Cell { variant, replication }))
-            .collect()
+    /// The cells that are run to find the warm-up.
+    fn pilots(&self) -> Vec<Cell> {
+        let is_auto = |cell: &Cell| self.variants[cell.variant].warmup == Warmup::Auto;
+        self.cells().into_iter().filter(is_auto).collect()
     }
 
     /// The cut that MSER-5 gives for the variants that ask for it: the largest, so that all of them are measured over
     /// the same window.
     fn pilot(&self, threads: usize, observe: &impl Fn(Progress), warnings: &mut Vec<Warning>) -> Duration {
-        let cells = self.cells(|plan| plan.warmup == Warmup::Auto);
+        let cells = self.pilots();
+        if cells.is_empty() {
+            return Duration::ZERO;
+        }
         let mut in_system = vec![vec![0_u128; PILOT_BUCKETS]; self.variants.len()];
         let run = |cell: Cell| run::run(self, cell, Purpose::Pilot);
         schedule::in_order(&cells, threads, run, |cell, result| {
@@ -140,27 +196,6 @@ impl<'a> Experiment<'a> {
             });
         }
         cut
-    }
-
-    fn measure(&self, threads: usize, auto: Duration, observe: &impl Fn(Progress)) -> Vec<VariantResult> {
-        let warmups: Vec<Duration> = self.variants.iter().map(|plan| warmup_of(plan, auto)).collect();
-        let folds = self
-            .variants
-            .iter()
-            .zip(&warmups)
-            .map(|(plan, &warmup)| VariantResult::new(plan, warmup));
-        let mut folds: Vec<VariantResult> = folds.collect();
-        let run = |cell: Cell| {
-            let purpose = Purpose::Measure {
-                warmup: warmups[cell.variant],
-            };
-            run::run(self, cell, purpose)
-        };
-        schedule::in_order(&self.cells(|_| true), threads, run, |cell, result| {
-            folds[cell.variant].add(&result);
-            observe(Progress::of_cell(&result));
-        });
-        folds
     }
 }
 

@@ -13,4 +13,5 @@ pub mod random;
 pub mod replay;
 pub mod report;
 pub mod scenario;
+pub mod sweep;
 pub mod time;

@@ -18,6 +18,7 @@ pub use crate::scenario::{FaultLabel, Names, Scenario, Variant};
 pub use fold::VariantResult;
 pub use progress::Progress;
 pub use run::{Cell, Purpose};
+pub use schedule::in_order;
 
 /// What is to be run.
 #[derive(Clone, Debug)]
@@ -148,6 +149,11 @@ impl<'a> Experiment<'a> {
         let few = (replications < REPLICATIONS_ADVISED).then_some(Warning::FewReplications { replications });
         let warnings = few.into_iter().chain(warmups.warnings.iter().copied()).collect();
         Outcome { variants, warnings }
+    }
+
+    /// Whether [`Experiment::warmup`] has anything to run.
+    pub fn has_pilots(&self) -> bool {
+        self.variants.iter().any(|plan| plan.warmup == Warmup::Auto)
     }
 
     /// The cells that are run to find the warm-up.

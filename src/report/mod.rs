@@ -6,7 +6,7 @@ pub mod chart;
 pub mod csv;
 pub mod curves;
 mod failures;
-mod format;
+pub mod format;
 pub mod html;
 pub mod json;
 mod named;

@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod scenarios;
 mod schema;
+mod sweep;
 mod validate;
 
 use std::io::{self, IsTerminal, Write};
@@ -58,6 +59,8 @@ enum Command {
     Check(check::Args),
     /// Checks scenarios and reports every problem; runs nothing
     Validate(validate::Args),
+    /// Runs a grid of scenarios, on this machine or cut into shards on many
+    Sweep(sweep::Args),
     /// Drives one policy by a script of events and prints its decisions
     Replay(replay::Args),
     /// Lists the policies, or the options of one
@@ -84,6 +87,7 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::Check(args) => check::run(args),
             Command::Validate(args) => validate::run(args),
+            Command::Sweep(args) => sweep::run(args),
             Command::Schema(args) => schema::run(args),
             Command::Init(args) => init::run(args),
             Command::Replay(args) => replay::run(args),

@@ -230,7 +230,9 @@ impl<A: Encoded, B: Encoded, C: Encoded> Encoded for (A, B, C) {
 impl<const B: u32> Encoded for Histogram<B> {
     fn encode(&self, to: &mut Writer) {
         self.occupied().count().encode(to);
-        let (Some(min), Some(max)) = (self.min(), self.max()) else { return };
+        let (Some(min), Some(max)) = (self.min(), self.max()) else {
+            return;
+        };
         min.encode(to);
         (max - min).encode(to);
         self.sum().encode(to);

@@ -79,7 +79,11 @@ impl Header {
         }
         let kind = u16::from_le_bytes(take(&mut rest));
         let header = Header {
-            kind: if kind == Kind::Pilot as u16 { Kind::Pilot } else { Kind::Shard },
+            kind: if kind == Kind::Pilot as u16 {
+                Kind::Pilot
+            } else {
+                Kind::Shard
+            },
             plan: u64::from_le_bytes(take(&mut rest)),
             index: u32::from_le_bytes(take(&mut rest)),
             count: u32::from_le_bytes(take(&mut rest)),
@@ -248,7 +252,10 @@ impl FrameWriter {
         let length = u32::try_from(bytes.len()).ok().filter(|&length| length != END);
         let length = length.ok_or_else(|| Fault::new("a result takes more than 4 GiB"))?;
         self.frames += 1;
-        let written = self.out.write_all(&length.to_le_bytes()).and_then(|()| self.out.write_all(bytes));
+        let written = self
+            .out
+            .write_all(&length.to_le_bytes())
+            .and_then(|()| self.out.write_all(bytes));
         written.map_err(|error| told("write", &self.place, &error))
     }
 
@@ -427,7 +434,13 @@ mod tests {
         assert_eq!(reader.next_frame(), Ok(Some(&[7; 300][..])));
         assert_eq!(reader.next_frame(), Ok(None));
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
-        assert!(!UNFINISHED.lock().expect("no panic").iter().any(|other| other.starts_with(folder.path())));
+        assert!(
+            !UNFINISHED
+                .lock()
+                .expect("no panic")
+                .iter()
+                .any(|other| other.starts_with(folder.path()))
+        );
     }
 
     #[test]

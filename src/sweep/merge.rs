@@ -63,7 +63,11 @@ pub struct PointResults {
 /// Names what is missing, corrupt or foreign.
 pub fn check(plan: &Plan, folder: &Path) -> Result<(), Fault> {
     let status = status::look(plan, folder)?;
-    if status.is_complete() { Ok(()) } else { Err(refusal(&status, folder)) }
+    if status.is_complete() {
+        Ok(())
+    } else {
+        Err(refusal(&status, folder))
+    }
 }
 
 fn refusal(status: &Status, folder: &Path) -> Fault {
@@ -103,7 +107,9 @@ pub fn merge(
     let grid = grid.ok_or_else(|| not_ours(folder))?;
     let cut = Cut::Shards(plan.shards.len() as u32);
     let sweep = Sweep::plan(grid, plan.input.clone(), cut, &mut diagnostics);
-    let mut sweep = sweep.filter(|sweep| sweep.plan.digest == plan.digest).ok_or_else(|| not_ours(folder))?;
+    let mut sweep = sweep
+        .filter(|sweep| sweep.plan.digest == plan.digest)
+        .ok_or_else(|| not_ours(folder))?;
 
     std::fs::create_dir_all(output).map_err(|error| told("make", output, &error))?;
     let mut found = SweepResults {
@@ -132,7 +138,13 @@ pub fn merge(
         found.points.push(PointResults {
             name: point.name.clone(),
             folder: name,
-            values: Named(plan.grid.iter().map(|axis| axis.path.clone()).zip(point.values.clone()).collect()),
+            values: Named(
+                plan.grid
+                    .iter()
+                    .map(|axis| axis.path.clone())
+                    .zip(point.values.clone())
+                    .collect(),
+            ),
             scenario_digest: point.digest.clone(),
             answer: results.summary.answer.clone(),
             rows: table::rows(&results.summary),
@@ -186,8 +198,17 @@ fn fold(scenario: &Scenario, point: usize, frames: &mut Frames<'_>) -> Result<Ou
     let cells = experiment.cells();
     let results = cells.iter().map_while(|&cell| {
         let result = frames.run(point, cell, &warmups);
-        let result = result.and_then(|result| if fits(scenario, cell, &result) { Ok(result) } else { Err(frames.strange()) });
-        result.map(|result| (cell, *result)).map_err(|fault| failed = Some(fault)).ok()
+        let result = result.and_then(|result| {
+            if fits(scenario, cell, &result) {
+                Ok(result)
+            } else {
+                Err(frames.strange())
+            }
+        });
+        result
+            .map(|result| (cell, *result))
+            .map_err(|fault| failed = Some(fault))
+            .ok()
     });
     let outcome = experiment.fold(&warmups, results);
     failed.map_or(Ok(outcome), Err)
@@ -200,7 +221,8 @@ fn fits(scenario: &Scenario, cell: Cell, result: &RunResult) -> bool {
     let scopes = |clients: usize, edges: usize, services: usize| {
         (clients, edges, services) == (names.clients.len(), names.edges.len(), names.services.len())
     };
-    let is_of_window = |window: &crate::model::result::WindowResult| scopes(window.clients.len(), window.edges.len(), window.services.len());
+    let is_of_window =
+        |window: &crate::model::result::WindowResult| scopes(window.clients.len(), window.edges.len(), window.services.len());
     scopes(result.clients.len(), result.edges.len(), result.services.len())
         && result.endpoints.len() == names.endpoints.len()
         && result.windows.len() == variant.windows.len()
@@ -277,7 +299,9 @@ impl<'p> Frames<'p> {
     }
 
     fn strange(&self) -> Fault {
-        self.broken(&file::Defect::Torn("it does not hold the runs that the plan says".to_string()))
+        self.broken(&file::Defect::Torn(
+            "it does not hold the runs that the plan says".to_string(),
+        ))
     }
 
     fn broken(&self, defect: &file::Defect) -> Fault {
@@ -332,7 +356,8 @@ impl SweepTable {
 
     fn finish(self) -> Result<(), Fault> {
         let SweepTable { mut out, beside, .. } = self;
-        out.flush().map_err(|error| Fault::new(format!("cannot write `sweep.csv`: {error}")))?;
+        out.flush()
+            .map_err(|error| Fault::new(format!("cannot write `sweep.csv`: {error}")))?;
         drop(out);
         beside.place()
     }

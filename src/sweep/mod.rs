@@ -10,10 +10,11 @@ pub mod emit;
 mod file;
 pub mod merge;
 pub mod plan;
+pub mod provenance;
 mod result;
 pub mod run;
 pub mod status;
-mod table;
+pub mod table;
 
 use std::io;
 use std::path::Path;
@@ -42,4 +43,12 @@ impl std::error::Error for Fault {}
 /// The error with what was to be done, and with what.
 fn told(what: &str, path: &Path, error: &io::Error) -> Fault {
     Fault(format!("cannot {what} `{}`: {error}", path.display()))
+}
+
+/// Writes a plan to `path`, whole or not at all.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_plan(plan: &Plan, path: &Path) -> Result<(), Fault> {
+    file::write_whole(path, &plan.to_json())
 }

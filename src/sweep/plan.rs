@@ -249,7 +249,13 @@ impl PointPlan {
 /// The name of a point's folder: what a file's name cannot hold everywhere becomes `-`; one that is long, or there already, ends with the
 /// point's number.
 fn folder(point: &Point, taken: &mut BTreeSet<String>) -> String {
-    let proper = |c: char| if c.is_ascii_alphanumeric() || "-_.,=+%".contains(c) { c } else { '-' };
+    let proper = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.,=+%".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
     let mut name: String = point.name.chars().map(proper).collect();
     if name.starts_with(['.', '-']) {
         name.insert(0, '_');
@@ -288,7 +294,9 @@ impl<'a> Sweep<'a> {
         if !is_right {
             return None;
         }
-        input.files.extend(grid.files().map(|(name, text)| (name.to_string(), text.to_string())));
+        input
+            .files
+            .extend(grid.files().map(|(name, text)| (name.to_string(), text.to_string())));
         let axes = grid.axes().iter().map(|axis| AxisPlan {
             path: axis.path().to_string(),
             values: axis.values().map(str::to_string).collect(),
@@ -321,11 +329,18 @@ impl Plan {
     /// Cuts the runs into shards, and says how much each has to do.
     fn cut(mut self, cut: Cut) -> Plan {
         let events: u128 = self.points.iter().map(PointPlan::events).sum();
-        let pilots: u128 = self.points.iter().filter(|point| point.has_pilots).map(PointPlan::events).sum();
+        let pilots: u128 = self
+            .points
+            .iter()
+            .filter(|point| point.has_pilots)
+            .map(PointPlan::events)
+            .sum();
         let seconds = seconds(events + pilots);
         let shards = match cut {
             Cut::Shards(shards) => shards,
-            Cut::Seconds(target) => (seconds / target).ceil().clamp(1.0, (self.runs_total as f64).min(f64::from(SHARDS_MAX))) as u32,
+            Cut::Seconds(target) => (seconds / target)
+                .ceil()
+                .clamp(1.0, (self.runs_total as f64).min(f64::from(SHARDS_MAX))) as u32,
         };
         self.estimate.events_total = u64::try_from(events).unwrap_or(u64::MAX);
         let mut cuts = Cuts::new(&self.points);
@@ -382,7 +397,9 @@ impl Plan {
         }
         for point in &self.points {
             // The scenario's digest covers seed, replications and variants.
-            [&point.name, &point.folder, &point.digest].into_iter().for_each(|text| add(text));
+            [&point.name, &point.folder, &point.digest]
+                .into_iter()
+                .for_each(|text| add(text));
         }
         hash.digest()
     }

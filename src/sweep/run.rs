@@ -125,7 +125,8 @@ pub fn prepare(plan: &Plan, folder: &Path) -> Result<(), Fault> {
     let path = folder.join(plan::FILE);
     match std::fs::read(&path) {
         Ok(bytes) => {
-            let there = Plan::read(&bytes).map_err(|problem| Fault::new(format!("`{}` is no plan: {problem}", path.display())))?;
+            let there =
+                Plan::read(&bytes).map_err(|problem| Fault::new(format!("`{}` is no plan: {problem}", path.display())))?;
             if there.digest != plan.digest {
                 return Err(Fault::new(format!(
                     "`{}` holds shards of another plan ({} in {} shards; this is {} in {}): use another folder",
@@ -154,13 +155,7 @@ struct Loaded {
 ///
 /// # Errors
 /// If files cannot be written, or the place holds a file of another plan.
-pub fn run(
-    sweep: &mut Sweep<'_>,
-    shard: u32,
-    folder: &Path,
-    threads: usize,
-    observe: impl Fn(Progress),
-) -> Result<Ran, Fault> {
+pub fn run(sweep: &mut Sweep<'_>, shard: u32, folder: &Path, threads: usize, observe: impl Fn(Progress)) -> Result<Ran, Fault> {
     let replaced = match check(&sweep.plan, folder, shard) {
         Ok(()) => return Ok(Ran::Kept),
         Err(Defect::Missing) => None,

@@ -140,9 +140,9 @@ fn strangers(plan: &Plan, folder: &Path) -> Result<Vec<Broken>, Fault> {
         let name = name_of(&entry.map_err(|error| told("read", folder, &error))?.path());
         let number = name.strip_prefix("shard-").and_then(|rest| rest.strip_suffix(".bin"));
         let Some(number) = number else { continue };
-        let is_ours = number.parse().is_ok_and(|shard: u32| {
-            (shard as usize) < plan.shards.len() && name == name_of(&run::path_of(Path::new(""), shard))
-        });
+        let is_ours = number
+            .parse()
+            .is_ok_and(|shard: u32| (shard as usize) < plan.shards.len() && name == name_of(&run::path_of(Path::new(""), shard)));
         if !is_ours {
             strangers.push(Broken {
                 shard: None,

@@ -118,7 +118,12 @@ pub fn render(results: &SweepResults, is_markdown: bool) -> String {
         0 => String::new(),
         rest => format!("{rest} more rows in sweep.csv\n"),
     };
-    format!("{} · {} points\n{}{table}\n{more}", results.scenario, results.points.len(), if is_markdown { "\n" } else { "" })
+    format!(
+        "{} · {} points\n{}{table}\n{more}",
+        results.scenario,
+        results.points.len(),
+        if is_markdown { "\n" } else { "" }
+    )
 }
 
 /// The page: the table, each point linked to its own.
@@ -142,11 +147,19 @@ pub fn page(results: &SweepResults) -> Vec<u8> {
             let _ = write!(out, "<td{}>{}</td>", class(index), escape(cell));
         }
         let folder = escape(&results.points[point].folder.replace('%', "%25"));
-        let _ = write!(out, "<td><a href=\"{folder}/\">{}</a></td></tr>\n", escape(&results.points[point].name));
+        let _ = write!(
+            out,
+            "<td><a href=\"{folder}/\">{}</a></td></tr>\n",
+            escape(&results.points[point].name)
+        );
     }
     let rows = results.points.iter().map(|point| point.rows.len()).sum::<usize>();
     let rest = rows.saturating_sub(ROWS_MAX);
-    let more = if rest > 0 { format!("{rest} more rows are in <code>sweep.csv</code>. ") } else { String::new() };
+    let more = if rest > 0 {
+        format!("{rest} more rows are in <code>sweep.csv</code>. ")
+    } else {
+        String::new()
+    };
     let _ = write!(
         out,
         "</tbody></table></div>\n<footer><p>{more}± is 95 % confidence. Every figure is in <code>sweep.csv</code>. Digest {}, meshsim {}.</p>\

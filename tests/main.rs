@@ -15,6 +15,7 @@ mod report;
 mod scenario;
 mod scenarios;
 mod swarm;
+mod sweep;
 mod synthetic;
 mod theory;
 mod tidy;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the library may use beside `time` and `math`, which all may; a longer path allows only that part.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("time", &[]),
     ("math", &[]),
     ("random", &[]),
@@ -19,6 +19,18 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("experiment", &["scenario", "model", "engine", "measure", "random"]),
     ("report", &["experiment", "measure", "model::result"]),
     ("replay", &["policy", "scenario", "random"]),
+    (
+        "sweep",
+        &[
+            "experiment",
+            "scenario",
+            "model::result",
+            "model::RunResult",
+            "measure",
+            "report",
+            "random",
+        ],
+    ),
 ];
 
 /// Layers, by name, and words that they must not contain, each with the reason. `*` is all layers.
@@ -44,7 +56,7 @@ const ABSENT: [(&str, &[&str], &str); 7] = [
         "the engine has never heard of a mesh",
     ),
     (
-        "report replay experiment",
+        "report replay experiment sweep",
         &["std::time::Instant", "SystemTime"],
         "results know no time of day",
     ),

@@ -14,5 +14,6 @@ pub mod random;
 pub mod replay;
 pub mod report;
 pub mod scenario;
+pub mod sweep;
 pub mod theory;
 pub mod time;

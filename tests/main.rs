@@ -19,6 +19,7 @@ mod scenario;
 mod scenarios;
 mod statistics;
 mod swarm;
+mod sweep;
 mod synthetic;
 mod theory;
 mod tidy;

@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod scenarios;
 mod schema;
+mod sweep;
 mod theory;
 mod validate;
 mod watch;
@@ -62,6 +63,8 @@ enum Command {
     Check(check::Args),
     /// Checks scenarios and reports every problem; runs nothing
     Validate(validate::Args),
+    /// Runs a grid of scenarios, on this machine or cut into shards on many
+    Sweep(sweep::Args),
     /// Drives one policy by a script of events and prints its decisions
     Replay(replay::Args),
     /// Tells the story of single requests: every attempt, what the balancer saw, why it chose
@@ -94,6 +97,7 @@ impl Cli {
             Command::Explain(args) => explain::run(args),
             Command::Theory(args) => theory::run(args),
             Command::Validate(args) => validate::run(args),
+            Command::Sweep(args) => sweep::run(args),
             Command::Schema(args) => schema::run(args),
             Command::Init(args) => init::run(args),
             Command::Replay(args) => replay::run(args),

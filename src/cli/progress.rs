@@ -126,6 +126,13 @@ impl Drawer {
         }
     }
 
+    /// Takes the bar away and says nothing.
+    pub fn discard(self) {
+        if let Some(bar) = &self.state.into_inner().bar {
+            bar.finish_and_clear();
+        }
+    }
+
     /// Takes the bar away and says what it took, unless it was to be quiet.
     pub fn finish(self) {
         let state = self.state.into_inner();
@@ -145,6 +152,53 @@ impl Drawer {
             rounded(state.requests as f64 / seconds.max(1e-3)),
             rounded(state.events as f64 / seconds.max(1e-3)),
         );
+    }
+}
+
+/// Draws the progress of work in equal steps.
+pub struct Steps {
+    name: String,
+    all: usize,
+    bar: Option<ProgressBar>,
+    told: RefCell<Option<Instant>>,
+}
+
+impl Steps {
+    /// `all` steps; says nothing if `quiet`.
+    pub fn new(name: &str, all: usize, quiet: bool) -> Steps {
+        let terminal = io::stderr().is_terminal();
+        let bar = (terminal && !quiet).then(|| {
+            let bar = ProgressBar::new(all as u64);
+            let template = "{prefix} {bar:30} {pos}/{len} points · {elapsed}, {eta} left";
+            bar.set_style(ProgressStyle::with_template(template).expect("a template that indicatif knows"));
+            bar.set_prefix(name.to_string());
+            bar
+        });
+        Steps {
+            name: name.to_string(),
+            all,
+            bar,
+            told: RefCell::new((!terminal && !quiet).then(now)),
+        }
+    }
+
+    /// So many are done.
+    pub fn observe(&self, done: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done as u64);
+        }
+        let mut told = self.told.borrow_mut();
+        if told.is_some_and(|told| told.elapsed() >= BETWEEN_LINES) {
+            eprintln!("{}: {done}/{} points", self.name, self.all);
+            *told = Some(now());
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }
 

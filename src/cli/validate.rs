@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::overrides::OverrideArgs;
 use super::{Exit, colored, in_github_actions, print};
-use meshsim::scenario::{Diagnostics, Overrides, Scenario, Source, load};
+use meshsim::scenario::{Diagnostics, Grid, Overrides, Scenario, Source, load};
 
 /// The arguments.
 #[derive(clap::Args, Debug)]
@@ -42,13 +42,13 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut files = Vec::new();
     let mut all_valid = true;
     for path in &args.scenarios {
-        let (scenario, diagnostics) = load_file(path, &overrides);
+        let (scenario, diagnostics, points) = load_points(path, &overrides);
         all_valid &= scenario.is_some();
         match args.format {
             Format::Text => {
                 report(&diagnostics)?;
                 if let Some(scenario) = &scenario {
-                    print(&summary(path, scenario))?;
+                    print(&summary(path, scenario, points))?;
                 }
             }
             Format::Json => files.push(json(path, scenario.as_ref(), &diagnostics)),
@@ -69,6 +69,23 @@ pub fn load_file(path: &Path, overrides: &Overrides) -> (Option<Scenario>, Diagn
     }
 }
 
+/// As [`load_file`], but where the file has a `sweep:`, its points are loaded too.
+fn load_points(path: &Path, overrides: &Overrides) -> (Option<Scenario>, Diagnostics, usize) {
+    let source = match Source::read(path) {
+        Ok(source) => source,
+        Err(diagnostics) => return (None, diagnostics, 0),
+    };
+    let (scenario, diagnostics) = load(&source, overrides);
+    let (grid, mut of_grid) = Grid::open(&source, overrides, &[]);
+    let Some(mut grid) = grid.filter(|grid| scenario.is_some() && !grid.axes().is_empty()) else {
+        return (scenario, diagnostics, 0);
+    };
+    match grid.load_all(&mut of_grid, |_, _| ()) {
+        true => (scenario, diagnostics, grid.points()),
+        false => (None, of_grid, 0),
+    }
+}
+
 /// Writes problems to stderr, in GitHub Actions as annotations too.
 ///
 /// # Errors
@@ -83,10 +100,15 @@ pub fn report(diagnostics: &Diagnostics) -> io::Result<()> {
     Ok(())
 }
 
-fn summary(path: &Path, scenario: &Scenario) -> String {
+fn summary(path: &Path, scenario: &Scenario, points: usize) -> String {
     let variants: Vec<&str> = scenario.variants.iter().map(|variant| variant.name.as_str()).collect();
+    let sweep = if points > 0 {
+        format!("; sweep: {points} points")
+    } else {
+        String::new()
+    };
     format!(
-        "{}: valid; variants: {}; {}\n",
+        "{}: valid; variants: {}; {}{sweep}\n",
         path.display(),
         variants.join(", "),
         scenario.estimate

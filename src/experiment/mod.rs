@@ -29,6 +29,7 @@ pub use precision::Reached;
 use precision::Watcher;
 pub use progress::{Progress, Widest};
 pub use run::{Cell, Purpose};
+pub use schedule::in_order;
 
 /// What is to be run.
 #[derive(Clone, Debug)]
@@ -247,6 +248,11 @@ impl<'a> Experiment<'a> {
             warnings,
             reached: None,
         }
+    }
+
+    /// Whether [`Experiment::warmup`] has anything to run.
+    pub fn has_pilots(&self) -> bool {
+        self.variants.iter().any(|plan| plan.warmup == Warmup::Auto)
     }
 
     /// The cells that are run to find the warm-up.

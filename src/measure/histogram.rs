@@ -156,6 +156,41 @@ impl<const B: u32> Histogram<B> {
             })
     }
 
+    /// The number of each bucket that holds values, ascending, and how many it holds: what [`Histogram::from_occupied`] takes back.
+    pub fn occupied(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.buckets().map(|bucket| {
+            let (octave, place) = Self::place(bucket.lower);
+            (((octave << B) + place) as u32, bucket.count)
+        })
+    }
+
+    /// The histogram with these buckets, whose values have this sum, minimum and maximum; `None` if there is none.
+    pub fn from_occupied(occupied: impl IntoIterator<Item = (u32, u64)>, sum: u128, min: u64, max: u64) -> Option<Histogram<B>> {
+        let mut histogram = Self::new();
+        let mut next = 0;
+        for (number, count) in occupied {
+            let (octave, bucket) = ((number >> B) as usize, number as usize & (Self::WIDTH - 1));
+            if number < next || octave >= OCTAVES || count == 0 {
+                return None;
+            }
+            next = number + 1;
+            let slot = match histogram.slots[octave] {
+                ABSENT => histogram.allocate(octave),
+                slot => slot,
+            };
+            histogram.counts[((slot as usize) << B) + bucket] = count;
+            histogram.count = histogram.count.checked_add(count)?;
+        }
+        if histogram.count > 0 {
+            (histogram.sum, histogram.min, histogram.max) = (sum, min, max);
+            let ends = (histogram.buckets().next()?, histogram.buckets().last()?);
+            let is_within = |value: u64, bucket: Bucket| bucket.lower <= value && value <= bucket.upper;
+            (is_within(min, ends.0) && is_within(max, ends.1)).then_some(histogram)
+        } else {
+            Some(histogram)
+        }
+    }
+
     /// Octave and bucket of a value.
     #[inline]
     fn place(value: u64) -> (usize, usize) {
@@ -316,6 +351,18 @@ mod tests {
             let rank = ((p * values.len() as f64).ceil() as usize).max(1);
             let exact = values[rank - 1] as f64;
             prop_assert!((quantile - exact).abs() <= exact / 256.0, "{} is not {}", quantile, exact);
+        }
+
+        #[test]
+        fn a_histogram_is_made_again_of_its_buckets(values in prop::collection::vec(any_value(), 0..200)) {
+            let histogram = of(&values);
+            let (min, max) = (histogram.min().unwrap_or(0), histogram.max().unwrap_or(0));
+            let again = Histogram::from_occupied(histogram.occupied(), histogram.sum(), min, max);
+            prop_assert_eq!(again.as_ref(), Some(&histogram));
+            if min != max {
+                let reversed: Vec<_> = histogram.occupied().collect::<Vec<_>>().into_iter().rev().collect();
+                prop_assert!(reversed.len() == 1 || Histogram::<7>::from_occupied(reversed, histogram.sum(), min, max).is_none());
+            }
         }
 
         #[test]

@@ -44,6 +44,16 @@ impl Grid {
         if at.0 < self.duration { self.bucket(at.0) } else { usize::MAX }
     }
 
+    /// The duration and the width of a bucket that it was made of; both 0 for that of a series that was never begun.
+    pub fn parts(&self) -> (Duration, Duration) {
+        (Duration(self.duration), Duration(self.interval))
+    }
+
+    /// How many buckets there are.
+    pub fn buckets(&self) -> usize {
+        self.buckets
+    }
+
     fn width(&self, bucket: usize) -> Duration {
         let start = bucket as u64 * self.interval;
         Duration(self.interval.min(self.duration.saturating_sub(start)))
@@ -139,6 +149,16 @@ impl Series {
         }
     }
 
+    /// The series with these sums; `None` if `grid` has not as many buckets.
+    pub fn from_sums(grid: Grid, sums: Vec<u64>) -> Option<Series> {
+        (sums.len() == grid.buckets).then_some(Series { grid, sums })
+    }
+
+    /// Its buckets of time.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
     /// The sum of each bucket.
     pub fn sums(&self) -> &[u64] {
         &self.sums
@@ -194,6 +214,16 @@ impl SeriesHistogram {
                 .zip(&other.histograms)
                 .for_each(|(ours, theirs)| ours.merge(theirs));
         }
+    }
+
+    /// The series with these histograms; `None` if `grid` has not as many buckets.
+    pub fn from_histograms(grid: Grid, histograms: Vec<Histogram<5>>) -> Option<SeriesHistogram> {
+        (histograms.len() == grid.buckets).then_some(SeriesHistogram { grid, histograms })
+    }
+
+    /// Its buckets of time.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
     }
 
     /// The histogram of each bucket.

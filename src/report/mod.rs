@@ -7,7 +7,7 @@ pub mod chart;
 pub mod check;
 pub mod csv;
 pub mod curves;
-pub(crate) mod format;
+pub mod format;
 pub mod html;
 pub mod json;
 pub mod moves;

@@ -10,18 +10,27 @@ use xxhash_rust::xxh3::Xxh3;
 const BYTES_MAX: u64 = 256 << 20;
 
 /// The files read so far.
+#[derive(Default)]
 pub(crate) struct Files {
     directory: Option<PathBuf>,
     texts: BTreeMap<String, Result<String, String>>,
 }
 
 impl Files {
-    /// Files beside the scenario in `directory`.
-    pub(crate) fn new(directory: Option<&Path>) -> Files {
+    /// Files beside the scenario in `directory`; those that are `given` with it are not looked for.
+    pub(crate) fn new(directory: Option<&Path>, given: &BTreeMap<String, String>) -> Files {
+        let given = given.iter().map(|(name, text)| (name.clone(), Ok(text.clone())));
         Files {
             directory: directory.map(Path::to_path_buf),
-            texts: BTreeMap::new(),
+            texts: given.collect(),
         }
+    }
+
+    /// Name and text of each that could be read.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts
+            .iter()
+            .filter_map(|(name, text)| Some((name.as_str(), text.as_deref().ok()?)))
     }
 
     /// The text of the file that the scenario calls `name`.

@@ -11,6 +11,7 @@ use super::diagnostic::Diagnostics;
 use super::estimate;
 use super::expect::{self, Expectation, MetricOf, ScopeKind};
 use super::files::Files;
+use super::grid::{self, Axis};
 use super::names::Index;
 use super::parse;
 use super::patch::{self, Set};
@@ -57,44 +58,95 @@ pub fn load(source: &Source, overrides: &Overrides) -> (Option<Scenario>, Diagno
 }
 
 fn run_passes(source: &Source, overrides: &Overrides, diagnostics: &mut Diagnostics) -> Option<Scenario> {
-    let number = diagnostics.add_source(Arc::new(source.clone()));
-    let sets = sets(overrides, diagnostics);
-    let mut base = parse::parse(source, number, diagnostics)?;
-    if !matches!(base.value, Value::Map(_)) && !base.is_null() {
-        diagnostics.mismatch(base.span, "a scenario, which is a map from keys to values", None);
-        return None;
+    let mut opened = Opened::new(source, overrides, diagnostics)?;
+    let loaded = opened.load(&[], diagnostics);
+    diagnostics.finish(opened.variants);
+    Some(loaded?.0)
+}
+
+/// A file after the passes that it goes through once, whatever is loaded of it: a scenario, or one for each point of its grid.
+pub(super) struct Opened<'a> {
+    source: &'a Source,
+    overrides: &'a Overrides,
+    base: Node,
+    sets: Vec<Set>,
+    /// What `sweep` says.
+    pub(super) axes: Vec<Axis>,
+    files: Files,
+    /// How many variants the scenario loaded last has.
+    pub(super) variants: usize,
+}
+
+impl<'a> Opened<'a> {
+    /// Reads `source`. `None` if there is nothing in it that could be a scenario.
+    pub(super) fn new(source: &'a Source, overrides: &'a Overrides, diagnostics: &mut Diagnostics) -> Option<Opened<'a>> {
+        let number = diagnostics.add_source(Arc::new(source.clone()));
+        let sets = sets(overrides, diagnostics);
+        let mut base = parse::parse(source, number, diagnostics)?;
+        if !matches!(base.value, Value::Map(_)) && !base.is_null() {
+            diagnostics.mismatch(base.span, "a scenario, which is a map from keys to values", None);
+            return None;
+        }
+        for set in sets.iter().filter(|set| set.is_about("sweep")) {
+            set.apply(&mut base, diagnostics);
+        }
+        let axes = grid::take(&mut base, diagnostics);
+        Some(Opened {
+            source,
+            overrides,
+            base,
+            sets,
+            axes,
+            files: Files::new(source.directory(), source.files()),
+            variants: 0,
+        })
     }
-    for set in sets.iter().filter(|set| set.is_about_variants()) {
-        set.apply(&mut base, diagnostics);
+
+    /// The names and texts of the files that the scenarios loaded so far name.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.texts()
     }
-    let patches = take_variants(&mut base, diagnostics);
-    let count = patches.len();
-    let all_variants: Vec<String> = patches.iter().map(|patch| patch.name.clone()).collect();
-    let patches = select(patches, overrides, diagnostics);
-    let mut loader = Loader {
-        overrides,
-        all_variants: &all_variants,
-        diagnostics,
-        shared: Shared::new(Files::new(source.directory())),
-        digest: Xxh3::new(),
-        estimate: Estimate::default(),
-        common: None,
-        variants: Vec::new(),
-    };
-    let size = base.count();
-    if size.saturating_mul(patches.len()) > VALUES_MAX {
-        loader.diagnostics.too_many_nodes(base.span, VALUES_MAX);
-        return None;
+
+    /// Loads the scenario with `point` set besides, and how many events a run of each variant will have.
+    pub(super) fn load(&mut self, point: &[Set], diagnostics: &mut Diagnostics) -> Option<(Scenario, Vec<f64>)> {
+        let sets: Vec<&Set> = self.sets.iter().chain(point).collect();
+        let mut base = self.base.clone();
+        for set in sets.iter().filter(|set| set.is_about("variants")) {
+            set.apply(&mut base, diagnostics);
+        }
+        let patches = take_variants(&mut base, diagnostics);
+        let all_variants: Vec<String> = patches.iter().map(|patch| patch.name.clone()).collect();
+        let patches = select(patches, self.overrides, diagnostics);
+        self.variants = if self.overrides.variants.is_empty() {
+            all_variants.len()
+        } else {
+            patches.len()
+        };
+        let size = base.count();
+        if size.saturating_mul(patches.len()) > VALUES_MAX {
+            diagnostics.too_many_nodes(base.span, VALUES_MAX);
+            return None;
+        }
+        let mut loader = Loader {
+            overrides: self.overrides,
+            all_variants: &all_variants,
+            diagnostics,
+            shared: Shared::new(std::mem::take(&mut self.files)),
+            digest: Xxh3::new(),
+            estimate: Estimate::default(),
+            common: None,
+            variants: Vec::new(),
+            events: Vec::new(),
+        };
+        for patch in &patches {
+            let mut tree = base.clone();
+            patch::merge(&mut tree, &patch.node);
+            loader.variant(patch, tree, &sets);
+        }
+        let scenario = loader.finish(self.source);
+        self.files = loader.shared.files;
+        Some((scenario?, loader.events))
     }
-    for patch in &patches {
-        let mut tree = base.clone();
-        patch::merge(&mut tree, &patch.node);
-        loader.variant(patch, tree, &sets);
-    }
-    loader
-        .diagnostics
-        .finish(if overrides.variants.is_empty() { count } else { patches.len() });
-    loader.finish(source)
 }
 
 /// Reads `--set` and its kin. An override that is wrong is reported and left out.
@@ -261,13 +313,15 @@ struct Loader<'a> {
     estimate: Estimate,
     common: Option<Common>,
     variants: Vec<Variant>,
+    /// Events of one run, by variant.
+    events: Vec<f64>,
 }
 
 impl Loader<'_> {
     /// Takes one variant through the passes, as far as it gets.
-    fn variant(&mut self, patch: &Patch, mut tree: Node, sets: &[Set]) {
+    fn variant(&mut self, patch: &Patch, mut tree: Node, sets: &[&Set]) {
         self.diagnostics.enter_variant(&patch.name);
-        for set in sets.iter().filter(|set| !set.is_about_variants()) {
+        for set in sets.iter().filter(|set| !set.is_about("variants") && !set.is_about("sweep")) {
             set.apply(&mut tree, self.diagnostics);
         }
         profile::expand(&mut tree, self.diagnostics);
@@ -302,7 +356,10 @@ impl Loader<'_> {
         }
         let demand = estimate::demand(document, index, &mut self.shared.files, self.diagnostics);
         let replications = document.replications.as_ref().map_or(REPLICATIONS, |field| *field.checked());
+        let before = self.estimate.events;
         estimate::add(&mut self.estimate, &demand, replications);
+        self.events
+            .push((self.estimate.events - before) / f64::from(replications.max(1)));
         self.overrides.force || estimate::refuse_large(&self.estimate, &demand, self.diagnostics)
     }
 
@@ -352,7 +409,7 @@ impl Loader<'_> {
         baseline
     }
 
-    fn finish(mut self, source: &Source) -> Option<Scenario> {
+    fn finish(&mut self, source: &Source) -> Option<Scenario> {
         let common = self.common.take()?;
         let expect = self.expectations(&common.expect);
         let baseline = self.baseline(&common.baseline);
@@ -370,7 +427,7 @@ impl Loader<'_> {
             source_text: source.text().to_string(),
             source_name: source.name().to_string(),
             files: self.shared.files.paths(),
-            variants: self.variants,
+            variants: std::mem::take(&mut self.variants),
             all_variants: self.all_variants.to_vec(),
             expect,
             baseline,

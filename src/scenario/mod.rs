@@ -9,6 +9,7 @@ pub mod diagnostic;
 mod estimate;
 pub mod expect;
 mod files;
+pub mod grid;
 mod load;
 mod names;
 mod parse;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use expect::Expectation;
+pub use grid::Grid;
 pub use load::load;
 pub use source::{Source, Span, TEXT_MAX};
 pub use statistics::Statistics;

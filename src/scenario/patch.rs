@@ -123,9 +123,22 @@ impl Set {
         Some(Set { path, value })
     }
 
-    /// Whether it is about `variants` and not about the scenario that they patch.
-    pub(crate) fn is_about_variants(&self) -> bool {
-        &*self.path[0].text == "variants"
+    /// What a grid sets: the path stands at `place`. `None` if it is wrong, which the diagnostics say.
+    pub(crate) fn of_grid(path: &str, place: Span, value: Node, diagnostics: &mut Diagnostics) -> Option<Set> {
+        match segments(path, place.source) {
+            Ok(path) if path.len() + value.depth() > DEPTH_MAX => diagnostics.too_deep(place, DEPTH_MAX),
+            Ok(path) => {
+                let path = path.into_iter().map(|key| Key { span: place, ..key }).collect();
+                return Some(Set { path, value });
+            }
+            Err(problem) => diagnostics.bad_path(place, problem),
+        }
+        None
+    }
+
+    /// Whether its path begins with `key`: `variants` and `sweep` are no part of what variants patch.
+    pub(crate) fn is_about(&self, key: &str) -> bool {
+        &*self.path[0].text == key
     }
 
     /// Puts the value where the path leads. Maps on the way are made where there are none.

@@ -2,6 +2,7 @@
 //!
 //! A [`Span`] is a range of bytes of one source. Nothing here knows YAML.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub struct Source {
     name: String,
     text: String,
     directory: Option<PathBuf>,
+    files: BTreeMap<String, String>,
     lines: Vec<u32>,
     kind: SourceKind,
 }
@@ -112,6 +114,7 @@ impl Source {
             name: name.to_string(),
             text,
             directory: None,
+            files: BTreeMap::new(),
             lines,
             kind,
         }
@@ -125,6 +128,17 @@ impl Source {
     /// The whole text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The same text with files that it names, by what it calls them: these are not looked for.
+    #[must_use]
+    pub fn with_files(self, files: BTreeMap<String, String>) -> Source {
+        Source { files, ..self }
+    }
+
+    /// The files given with the text.
+    pub fn files(&self) -> &BTreeMap<String, String> {
+        &self.files
     }
 
     /// Where files that the text names are looked for.

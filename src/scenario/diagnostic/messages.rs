@@ -1,7 +1,7 @@
 //! The wording: one constructor per error, so that a code is met once here and a call site states only the fact.
 //!
 //! Codes are grouped by pass: MS000x files, MS001x YAML, MS002x decoding, MS003x patches, MS004x and MS005x names, MS006x values
-//! and times, MS007x size. A code keeps its meaning for ever; a new error takes a new one.
+//! and times, MS007x size, MS009x sweeps. A code keeps its meaning for ever; a new error takes a new one.
 
 use super::{Diagnostic, Diagnostics, nearest};
 use crate::scenario::source::Span;
@@ -254,6 +254,40 @@ impl Diagnostics {
                 .at(span, "")
                 .help("for example `variants: {base: {}, slow: {mesh: {timeout: 5s}}}`"),
         );
+    }
+}
+
+/// Sweeps.
+impl Diagnostics {
+    pub(crate) fn no_grid(&mut self, span: Span) {
+        let problem = Diagnostic::error("MS0090", "`sweep` must be a map from paths to the values that they take");
+        self.push(
+            problem
+                .at(span, "")
+                .help("for example `sweep: {mesh.retry.num_retries: [0, 1, 2], seed: 1..5}`"),
+        );
+    }
+
+    pub(crate) fn wrong_grid_values(&mut self, span: Span, path: &str, problem: &str) {
+        let problem = Diagnostic::error(
+            "MS0091",
+            format!("these are no values for {} to take: {problem}", quote(path)),
+        );
+        self.push(
+            problem
+                .at(span, "")
+                .help("write a list such as `[1s, 2s]`, or a range such as `1..5` or `10ms..50ms step 10ms`"),
+        );
+    }
+
+    pub(crate) fn grid_value_twice(&mut self, span: Span, first: Span, value: &str) {
+        let problem = Diagnostic::error("MS0092", format!("the value {} is there twice", quote(value)));
+        self.push(problem.at(span, "again here").at(first, "first here"));
+    }
+
+    pub(crate) fn grid_too_large(&mut self, span: Span, points: &str, limit: usize) {
+        let message = format!("the grid has {points} points; the limit is {limit}");
+        self.push(Diagnostic::error("MS0093", message).at(span, "with the values of this"));
     }
 }
 

@@ -113,6 +113,7 @@ pub struct Diagnostics {
     seen: BTreeMap<(Option<Span>, &'static str, String), usize>,
     dropped: usize,
     variant: Option<String>,
+    point: Option<String>,
 }
 
 impl Diagnostics {
@@ -163,6 +164,11 @@ impl Diagnostics {
         self.variant = Some(name.to_string());
     }
 
+    /// What is pushed from here on is found at this point of a grid.
+    pub(crate) fn enter_point(&mut self, name: &str) {
+        self.point = Some(name.to_string());
+    }
+
     /// Adds a problem, unless it is known; then it is noted that one more variant has it.
     pub(crate) fn push(&mut self, problem: Diagnostic) {
         self.push_with(problem, || None);
@@ -173,8 +179,8 @@ impl Diagnostics {
         let place = problem.labels.first().map(|label| label.span);
         let key = (place, problem.code, problem.message.clone());
         if let Some(&at) = self.seen.get(&key) {
-            self.items[at].variants.extend(self.variant.clone());
-            self.items[at].variants.dedup();
+            let variants = &mut self.items[at].variants;
+            variants.extend(self.variant.clone().filter(|variant| !variants.contains(variant)));
             return;
         }
         if self.items.len() >= KEPT_MAX {
@@ -182,6 +188,8 @@ impl Diagnostics {
             return;
         }
         problem.helps.extend(help());
+        let point = self.point.iter().map(|point| format!("at the grid's point `{point}`"));
+        problem.notes.extend(point);
         problem.variants.extend(self.variant.clone());
         self.seen.insert(key, self.items.len());
         self.items.push(problem);
@@ -196,6 +204,7 @@ impl Diagnostics {
         }
         self.seen.clear();
         self.variant = None;
+        self.point = None;
         let place = |item: &Diagnostic| item.labels.first().map(|label| label.span);
         self.items.sort_by_key(|item| (item.severity, place(item)));
     }

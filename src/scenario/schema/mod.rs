@@ -25,14 +25,13 @@ use fault::Fault;
 use mesh::Mesh;
 use statistics::Statistics;
 use topology::Topology;
-use values::{Patch, Warmup};
+use values::{GridValues, Patch, Warmup};
 
 /// What `apiVersion` must say.
 pub const API_VERSION: &str = "meshsim/v1";
 
 /// Keys that the contract names and this version does not have yet, by the struct they would belong to.
 pub(crate) const FUTURE_KEYS: &[(&str, &str)] = &[
-    ("Document", "sweep"),
     ("Document", "profile"),
     ("Document", "kubernetes"),
     ("Service", "kubernetes"),
@@ -74,6 +73,9 @@ pub struct Document {
     /// What is compared: each is a patch on the scenario (maps are merged, other values replaced, `null` removes a key). One variant
     /// named `default` if absent.
     pub variants: Option<Field<Named<Patch>>>,
+    /// What `meshsim sweep` runs: values by path, such as `mesh.retry.num_retries: [0, 1, 2]` or `seed: 1..5`; every combination is a
+    /// point. `run` and `check` leave it aside; `sweep` leaves `precision` and `statistics.select` aside.
+    pub sweep: Option<Field<Named<GridValues>>>,
     /// What `meshsim check` decides, such as `p99(least_request) < 250ms`, `time_to_recover < 20s`, `availability > 99% during crash` or
     /// `p50(a) == p50(b) within 2%`; docs/expectations.md has all of it.
     pub expect: Option<Field<Vec<Field<String>>>>,

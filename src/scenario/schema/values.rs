@@ -240,3 +240,28 @@ impl JsonSchema for Patch {
         })
     }
 }
+
+/// The values that a sweep gives to one path. Like a [`Patch`] they have no type of their own.
+#[derive(Clone, Debug)]
+pub struct GridValues;
+
+impl<'de> Deserialize<'de> for GridValues {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<GridValues, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| GridValues)
+    }
+}
+
+impl JsonSchema for GridValues {
+    fn schema_name() -> Cow<'static, str> {
+        "GridValues".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The values of one path: a list of them, or a range such as `1..5`, `10ms..50ms step 10ms`, `100/s..400/s step 100/s`.",
+            "oneOf": [
+                {"type": "array", "minItems": 1},
+                {"type": "string", "pattern": "\\.\\."}
+            ]
+        })
+    }
+}

@@ -422,7 +422,7 @@ fn wrong_grids_are_told_with_their_places() {
     .expect("a file");
     let said = plan(&[]);
     assert!(
-        said.contains("tiny.yaml:28:10") && said.contains("a map is a single value"),
+        said.contains("tiny.yaml:29:10") && said.contains("a map is a single value"),
         "{said}"
     );
     fs::write(
@@ -432,12 +432,12 @@ fn wrong_grids_are_told_with_their_places() {
     .expect("a file");
     let said = plan(&[]);
     assert!(
-        said.contains("tiny.yaml:27:3") && said.contains("did you mean `warmup`"),
+        said.contains("tiny.yaml:28:3") && said.contains("did you mean `warmup`"),
         "{said}"
     );
     // `validate` looks at all points; `run` leaves the sweep aside.
     let said = ill(folder.path(), &["validate", "tiny.yaml"], 2);
-    assert!(said.contains("tiny.yaml:27:3"), "{said}");
+    assert!(said.contains("tiny.yaml:28:3"), "{said}");
     well(
         folder.path(),
         &[

@@ -3,6 +3,7 @@
 //! It comes from `sweep:` in the file and from `--grid`. A value is set as `--set` sets one: it is a patch on the tree that keeps its own
 //! place, so that what is wrong with a point is shown where the value or the path stands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::diagnostic::Diagnostics;
@@ -249,15 +250,14 @@ fn axis(path: &str, place: Span, node: Node, diagnostics: &mut Diagnostics) -> O
         }
     };
     let mut values: Vec<(String, Set)> = Vec::new();
-    let mut places: Vec<Span> = Vec::new();
+    let mut places: BTreeMap<String, Span> = BTreeMap::new();
     for node in nodes {
         let (text, span) = (flow(&node), node.span);
-        if let Some(first) = values.iter().position(|(other, _)| *other == text) {
-            diagnostics.grid_value_twice(span, places[first], &text);
+        if let Some(first) = places.insert(text.clone(), span) {
+            diagnostics.grid_value_twice(span, first, &text);
             return None;
         }
         values.push((text, Set::of_grid(path, place, node, diagnostics)?));
-        places.push(span);
     }
     Some(Axis {
         path: path.to_string(),

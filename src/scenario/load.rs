@@ -64,7 +64,7 @@ fn run_passes(source: &Source, overrides: &Overrides, diagnostics: &mut Diagnost
     Some(loaded?.0)
 }
 
-/// A file after the passes that it goes through once, whatever is loaded of it: a scenario, or one for each point of its grid.
+/// A file after the passes that it goes through once: for a scenario, or for one at each point of its grid.
 pub(super) struct Opened<'a> {
     source: &'a Source,
     overrides: &'a Overrides,
@@ -73,7 +73,7 @@ pub(super) struct Opened<'a> {
     /// What `sweep` says.
     pub(super) axes: Vec<Axis>,
     files: Files,
-    /// How many variants the scenario loaded last has.
+    /// Variants of the scenario loaded last.
     pub(super) variants: usize,
 }
 
@@ -143,6 +143,7 @@ impl<'a> Opened<'a> {
             patch::merge(&mut tree, &patch.node);
             loader.variant(patch, tree, &sets);
         }
+        loader.diagnostics.leave_variant();
         let scenario = loader.finish(self.source);
         self.files = loader.shared.files;
         Some((scenario?, loader.events))

@@ -158,7 +158,7 @@ fn the_schema_describes_the_document() {
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     let keys: Vec<&String> = schema["properties"].as_object().expect("a map").keys().collect();
     let expected = "apiVersion name description seed duration warmup replications drain topology clients mesh faults variants \
-                    expect baseline precision statistics";
+                    sweep expect baseline precision statistics";
     assert_eq!(keys, expected.split(' ').collect::<Vec<_>>());
     assert_eq!(schema["additionalProperties"], false);
     for (name, keys) in [

@@ -164,6 +164,11 @@ impl Diagnostics {
         self.variant = Some(name.to_string());
     }
 
+    /// What is pushed from here on is of all variants.
+    pub(crate) fn leave_variant(&mut self) {
+        self.variant = None;
+    }
+
     /// What is pushed from here on is found at this point of a grid.
     pub(crate) fn enter_point(&mut self, name: &str) {
         self.point = Some(name.to_string());

@@ -241,7 +241,7 @@ impl<T: Trace> World<'_, T> {
         if let Some(period) = self.check_period(caller, endpoint) {
             // The last one or two are looked at one by one.
             let skipped = (end.since(due).0 / period.0.max(1)).saturating_sub(1);
-            due = due + Duration(skipped * period.0);
+            due += Duration(skipped * period.0);
             sent = sent.wrapping_add(skipped as u32);
             ended = ended.wrapping_add(skipped as u32);
         }

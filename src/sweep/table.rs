@@ -147,9 +147,9 @@ pub fn page(results: &SweepResults) -> Vec<u8> {
             let _ = write!(out, "<td{}>{}</td>", class(index), escape(cell));
         }
         let folder = escape(&results.points[point].folder.replace('%', "%25"));
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<td><a href=\"{folder}/\">{}</a></td></tr>\n",
+            "<td><a href=\"{folder}/\">{}</a></td></tr>",
             escape(&results.points[point].name)
         );
     }

@@ -113,7 +113,7 @@ pub struct Diagnostics {
     seen: BTreeMap<(Option<Span>, &'static str, String), usize>,
     dropped: usize,
     variant: Option<String>,
-    point: Option<String>,
+    point: Option<Box<str>>,
 }
 
 impl Diagnostics {
@@ -171,7 +171,7 @@ impl Diagnostics {
 
     /// What is pushed from here on is found at this point of a grid.
     pub(crate) fn enter_point(&mut self, name: &str) {
-        self.point = Some(name.to_string());
+        self.point = Some(name.into());
     }
 
     /// Adds a problem, unless it is known; then it is noted that one more variant has it.

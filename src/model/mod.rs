@@ -24,6 +24,7 @@ mod probe;
 mod processor_sharing;
 mod queue;
 pub mod result;
+mod run;
 mod steady;
 mod table;
 mod task;
@@ -63,19 +64,19 @@ pub enum Elision {
 
 /// Runs one cell: a pure function.
 pub fn run(plan: &Plan, options: RunOptions) -> RunResult {
-    world::run(plan, options)
+    run::run(plan, options)
 }
 
 /// Runs one cell as [`run`] does, and follows some of its requests. The result is that of [`run`], the digest included.
 pub fn run_followed(plan: &Plan, options: RunOptions, requests: &[trace::RequestId]) -> (RunResult, trace::Log) {
     let tracer = trace::Tracer::follow(requests, plan.clients.len());
-    world::run_traced(plan, options, tracer)
+    run::run_traced(plan, options, tracer)
 }
 
 /// Runs one cell as [`run`] does, and looks for requests: see [`trace::Log::found`].
 pub fn run_searched(plan: &Plan, options: RunOptions, search: trace::Search) -> (RunResult, trace::Log) {
     let tracer = trace::Tracer::search(search, plan.clients.len());
-    world::run_traced(plan, options, tracer)
+    run::run_traced(plan, options, tracer)
 }
 
 /// Runs one cell as [`run`] does, and looks the world over after every event: slow, for tests.
@@ -83,5 +84,5 @@ pub fn run_searched(plan: &Plan, options: RunOptions, search: trace::Search) -> 
 /// # Panics
 /// If anything does not hold that must always hold, such as that a call is in flight until it has ended once.
 pub fn run_audited(plan: &Plan, options: RunOptions) -> RunResult {
-    world::run_audited(plan, options)
+    run::run_audited(plan, options)
 }

@@ -10,7 +10,7 @@ use super::diagnostic::Diagnostics;
 use super::load::Opened;
 use super::parse;
 use super::patch::Set;
-use super::source::{Source, Span};
+use super::source::{Source, Sources, Span};
 use super::tree::{Node, Scalar, Value};
 use super::{Overrides, Scenario};
 
@@ -65,6 +65,8 @@ pub struct AtPoint {
 pub struct Grid<'a> {
     opened: Opened<'a>,
     axes: Vec<Axis>,
+    /// The texts that spans point into.
+    sources: Sources,
 }
 
 impl<'a> Grid<'a> {
@@ -83,7 +85,8 @@ impl<'a> Grid<'a> {
                     None => axes.push(axis),
                 }
             }
-            Grid { opened, axes }
+            let sources = diagnostics.sources().clone();
+            Grid { opened, axes, sources }
         });
         if let Some(grid) = &grid {
             grid.check_size(&mut diagnostics);
@@ -148,6 +151,12 @@ impl<'a> Grid<'a> {
         }
         let (scenario, events) = self.opened.load(&sets, diagnostics)?;
         (!diagnostics.has_errors()).then_some(AtPoint { scenario, events })
+    }
+
+    /// Loads the scenario of a point that has been loaded before, when what there is to say of it was said.
+    pub fn load_again(&mut self, index: usize) -> Option<AtPoint> {
+        let mut diagnostics = Diagnostics::about(self.sources.clone());
+        self.load(index, &mut diagnostics)
     }
 
     /// Loads every point, one after another, and gives each to `take`. False if any cannot be loaded: `diagnostics`, those of

@@ -1,6 +1,8 @@
 //! The passes, in order: parse, patch, decode, check, estimate, compile. Each reports all it finds; a pass that needs the one before it
 //! to be without errors runs only then.
 
+mod expected;
+
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -20,7 +22,7 @@ use super::schema::{self, Document, FUTURE_KEYS, REQUIRED_KEYS};
 use super::source::{Source, Span};
 use super::statistics::Wanted;
 use super::tree::{self, Entry, Node, Resolved, Scalar, Value};
-use super::{Baseline, Estimate, Overrides, Scenario, Variant, check};
+use super::{Estimate, Overrides, Scenario, Variant, check};
 
 const KEYS: Keys<'static> = Keys {
     future: FUTURE_KEYS,
@@ -362,52 +364,6 @@ impl Loader<'_> {
         self.events
             .push((self.estimate.events - before) / f64::from(replications.max(1)));
         self.overrides.force || estimate::refuse_large(&self.estimate, &demand, self.diagnostics)
-    }
-
-    /// Reads `expect`. Of a variant that is left out this time nothing can be said but that it exists.
-    fn expectations(&mut self, lines: &[(String, Span)]) -> Vec<Expectation> {
-        let known: Vec<&str> = self.all_variants.iter().map(String::as_str).collect();
-        let mut expectations = Vec::new();
-        for (text, span) in lines {
-            match Expectation::parse_with_remarks(text) {
-                Ok((expectation, remarks)) => {
-                    for problem in expect::check(&expectation, &self.variants, &known) {
-                        self.diagnostics.wrong_expectation(*span, text, problem);
-                    }
-                    for remark in remarks {
-                        self.diagnostics.odd_expectation(*span, text, remark);
-                    }
-                    let place = self.diagnostics.place(*span);
-                    expectations.push(Expectation { place, ..expectation });
-                }
-                Err(problem) => self.diagnostics.wrong_expectation(*span, text, problem),
-            }
-        }
-        expectations
-    }
-
-    /// Reads `baseline`.
-    fn baseline(&mut self, written: &schema::baseline::Baseline) -> Baseline {
-        let known: Vec<&str> = self.all_variants.iter().map(String::as_str).collect();
-        let mut baseline = Baseline {
-            tolerance: written.tolerance.as_ref().map(|field| field.checked().value()),
-            ..Baseline::default()
-        };
-        for (name, share) in written.tolerances.iter().flat_map(|field| field.checked().iter()) {
-            match expect::metric_named(&name.text) {
-                Ok(metric) => baseline.tolerances.push((metric, share.checked().value())),
-                Err(problem) => self.diagnostics.wrong_metric(name.span, &name.text, problem),
-            }
-        }
-        for field in written.metrics.iter().flat_map(|field| field.checked()) {
-            let text = field.checked();
-            let read = expect::baseline_metric(text, &self.variants, &known);
-            match read {
-                Ok(metric) => baseline.metrics.push(metric),
-                Err(problem) => self.diagnostics.wrong_metric(field.span, text, problem),
-            }
-        }
-        baseline
     }
 
     fn finish(&mut self, source: &Source) -> Option<Scenario> {

@@ -3,7 +3,7 @@
 use super::Variant;
 use super::decode::Field;
 use super::diagnostic::Diagnostics;
-use super::expect::{Argument, MetricOf, baseline_metric, check_metric};
+use super::expect::{Argument, MetricOf, Problem, baseline_metric, check_metric};
 use super::schema::Document;
 use super::schema::statistics::IntervalKind;
 use super::source::Span;
@@ -93,7 +93,7 @@ impl Wanted {
         for (text, relative, span) in &self.precision {
             match targets(text, *relative, variants, all) {
                 Ok(found) => precision.extend(found),
-                Err(problem) => diagnostics.wrong_figure(*span, &problem),
+                Err(problem) => diagnostics.wrong_figure(*span, problem),
             }
         }
         let select = self.select.as_ref().and_then(|(text, span)| {
@@ -101,7 +101,7 @@ impl Wanted {
             if self.indifference.is_none() {
                 diagnostics.select_without_indifference(*span);
             }
-            found.map_err(|problem| diagnostics.wrong_figure(*span, &problem)).ok()
+            found.map_err(|problem| diagnostics.wrong_figure(*span, problem)).ok()
         });
         Statistics {
             bootstrap: self.bootstrap,
@@ -114,13 +114,13 @@ impl Wanted {
 }
 
 /// The targets that a line of `precision` means: one for the variant it names, else one for each.
-fn targets(text: &str, relative: f64, variants: &[Variant], all: &[String]) -> Result<Vec<Target>, String> {
-    let of = MetricOf::parse(text).map_err(|problem| problem.message)?;
+fn targets(text: &str, relative: f64, variants: &[Variant], all: &[String]) -> Result<Vec<Target>, Problem> {
+    let of = MetricOf::parse(text)?;
     let known: Vec<&str> = all.iter().map(String::as_str).collect();
     if let Some(problem) = check_metric(&of, variants, &known) {
-        return Err(problem.message);
+        return Err(problem);
     }
-    let named = of.meaning(&known).map_err(|problem| problem.message)?.variant;
+    let named = of.meaning(&known)?.variant;
     let chosen = variants
         .iter()
         .filter(|variant| named.as_ref().is_none_or(|name| variant.name == *name));
@@ -135,13 +135,14 @@ fn targets(text: &str, relative: f64, variants: &[Variant], all: &[String]) -> R
     Ok(chosen.map(target).collect())
 }
 
-fn selected(text: &str, variants: &[Variant], all: &[String]) -> Result<MetricOf, String> {
+fn selected(text: &str, variants: &[Variant], all: &[String]) -> Result<MetricOf, Problem> {
     let known: Vec<&str> = all.iter().map(String::as_str).collect();
-    let of = MetricOf::parse(text).map_err(|problem| problem.message)?;
+    let of = MetricOf::parse(text)?;
     if of.meaning(&known).is_ok_and(|meaning| meaning.variant.is_some()) {
-        return Err("the best of all variants is looked for, so the metric must name none".to_string());
+        let problem = "the best of all variants is looked for, so the metric must name none";
+        return Err(Problem::new(of.at, problem));
     }
-    baseline_metric(text, variants, &known).map_err(|problem| problem.message)
+    baseline_metric(text, variants, &known)
 }
 
 /// The same metric of a variant.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::experiment::{Cell, Experiment, Outcome, Scenario, Warmups};
 use crate::model::RunResult;
 use crate::report::{Extent, Named, Results, csv, write};
-use crate::scenario::{Diagnostics, Grid};
+use crate::scenario::Grid;
 use crate::sweep::file::{FrameReader, write_whole};
 use crate::sweep::plan::{AxisPlan, Cut, Plan, PointPlan, Sweep};
 use crate::sweep::run::{Frame, is_that_of, path_of};
@@ -124,7 +124,7 @@ pub fn merge(
     let mut frames = Frames::new(plan, folder);
     let mut table = SweepTable::new(&output.join("sweep.csv"), &plan.grid)?;
     for (index, point) in plan.points.iter().enumerate() {
-        let at = sweep.grid.load(index, &mut Diagnostics::new());
+        let at = sweep.grid.load_again(index);
         let scenario = at.ok_or_else(|| not_ours(folder))?.scenario;
         let outcome = fold(&scenario, index, &mut frames)?;
         let results = Results::new(&scenario, &outcome);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::experiment::{Cell, Experiment, Progress, Warmups, in_order};
 use crate::model::RunResult;
-use crate::scenario::{Diagnostics, Scenario};
+use crate::scenario::Scenario;
 use crate::sweep::bytes::{Encoded, Reader, Writer};
 use crate::sweep::file::{Defect, FrameReader, FrameWriter, Header, Kind, verify, write_whole};
 use crate::sweep::plan::{self, Plan, Sweep};
@@ -195,8 +195,7 @@ pub fn run(sweep: &mut Sweep<'_>, shard: u32, folder: &Path, threads: usize, obs
 }
 
 fn load(sweep: &mut Sweep<'_>, point: usize) -> Result<Loaded, Fault> {
-    let mut diagnostics = Diagnostics::new();
-    let at = sweep.grid.load(point, &mut diagnostics);
+    let at = sweep.grid.load_again(point);
     let name = &sweep.plan.points[point].name;
     let at = at.ok_or_else(|| Fault::new(format!("the point `{name}` cannot be loaded any more")))?;
     Ok(Loaded {

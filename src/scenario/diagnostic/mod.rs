@@ -122,6 +122,19 @@ impl Diagnostics {
         Diagnostics::default()
     }
 
+    /// None so far, of texts that are known.
+    pub(crate) fn about(sources: Sources) -> Diagnostics {
+        Diagnostics {
+            sources,
+            ..Diagnostics::default()
+        }
+    }
+
+    /// The texts that problems point into.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// The problems in the order in which they were found (by place, once the load is over).
     pub fn items(&self) -> &[Diagnostic] {
         &self.items

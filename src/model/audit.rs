@@ -34,6 +34,9 @@ enum Untouched {
         id: u64,
         generation: u32,
         attempts: u16,
+        site: u32,
+        endpoint: u32,
+        wake: Sequence,
     },
     /// A request: what its endpoint has.
     Endpoint {
@@ -159,6 +162,10 @@ impl World<'_> {
             id: row.id.0,
             generation: row.generation,
             attempts: row.attempts,
+            // What has ended or waits for a retry is at no endpoint.
+            site: row.site,
+            endpoint: row.endpoint,
+            wake: row.wake,
         }
     }
 

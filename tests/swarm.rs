@@ -259,6 +259,11 @@ impl Builder {
             },
             codel: fancy(dice.chance(20)).then(|| options_of(r#"{"target": "1ms", "interval": "5ms"}"#)),
             shed: fancy(dice.chance(20)).then_some([1, 2, 4, 6]),
+            retry_after: if dice.chance(30) {
+                vec![(503, Duration::from_millis(3))]
+            } else {
+                Vec::new()
+            },
             on_cancel: if fancy(dice.chance(40)) {
                 dice.one(&[OnCancel::DropQueued, OnCancel::Stop])
             } else {

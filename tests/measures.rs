@@ -339,8 +339,8 @@ expect:
 
 #[test]
 fn single_endpoints_are_known_of_windows() {
-    // Five requests a second at each. One is three times as slow for two seconds: of the ten that come then, each waits 100 ms longer
-    // than the one before. The other fails for ten seconds.
+    // Five requests a second at each. One is three times as slow for a while: each that comes then waits 100 ms longer than the one
+    // before, the first ten of them 450 ms on average. The other fails for ten seconds.
     holds(
         "
 duration: 60s
@@ -350,12 +350,12 @@ topology: {services: {api: {replicas: 2, concurrency: 1, operations: {get: [{wor
 clients: {web: {call: api/get, callers: 1, arrivals: {constant: {rate: 10/s}}}}
 mesh: {balancer: envoy/round_robin}
 faults:
-  - {name: slow, at: 20050ms, for: 2s, slow: {endpoint: api/api-0, factor: 3}}
+  - {name: slow, at: 20050ms, for: 4s, slow: {endpoint: api/api-0, factor: 3}}
   - {name: broken, at: 40050ms, for: 10s, errors: {endpoint: api/api-1, share: 100%}}
 expect:
-  - requests(api/api-0) during slow == 10
+  - requests(api/api-0) between 20050ms and 22050ms == 10
   - rate(api/api-0) during slow == 5/s within 1%
-  - 449ms < queue_wait(api/api-0) during slow < 451ms
+  - 449ms < queue_wait(api/api-0) between 20050ms and 22050ms < 451ms
   - queue_wait(api/api-0) before slow <= 0ms
   - queue_wait(api/api-1) during slow <= 0ms
   - utilization(api/api-1) before slow == 50% within 1%

@@ -1044,6 +1044,7 @@ fn services_say_when_to_come_again() {
             "warmup": "0s",
             "replications": 2,
             "topology": {"services": {"s": {
+                "replicas": 1,
                 "retry_after": retry_after,
                 "operations": {"get": [{"work": "10ms"}, {"fail": {"probability": 1.0, "status": 503}}]},
             }}},

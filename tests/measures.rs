@@ -338,6 +338,39 @@ expect:
 }
 
 #[test]
+fn single_endpoints_are_known_of_windows() {
+    // Five requests a second at each. One is three times as slow for a while: each that comes then waits 100 ms longer than the one
+    // before, the first ten of them 450 ms on average. The other fails for ten seconds.
+    holds(
+        "
+duration: 60s
+warmup: 1s
+replications: 2
+topology: {services: {api: {replicas: 2, concurrency: 1, operations: {get: [{work: 100ms}]}}}}
+clients: {web: {call: api/get, callers: 1, arrivals: {constant: {rate: 10/s}}}}
+mesh: {balancer: envoy/round_robin}
+faults:
+  - {name: slow, at: 20050ms, for: 4s, slow: {endpoint: api/api-0, factor: 3}}
+  - {name: broken, at: 40050ms, for: 10s, errors: {endpoint: api/api-1, share: 100%}}
+expect:
+  - requests(api/api-0) between 20050ms and 22050ms == 10
+  - rate(api/api-0) during slow == 5/s within 1%
+  - 449ms < queue_wait(api/api-0) between 20050ms and 22050ms < 451ms
+  - queue_wait(api/api-0) before slow <= 0ms
+  - queue_wait(api/api-1) during slow <= 0ms
+  - utilization(api/api-1) before slow == 50% within 1%
+  - utilization(api/api-0) during slow > 98%
+  - availability(api/api-1) during broken <= 0%
+  - error_rate(api/api-1) during broken >= 100%
+  - failures(api/api-1) during broken == 50
+  - goodput(api/api-0) during broken == 5/s within 1%
+  - availability(api/api-0) during broken >= 100%
+  - failures(api/api-1) before broken == 0
+",
+    );
+}
+
+#[test]
 fn expectations_about_windows_that_cannot_be_are_refused() {
     let wrong = [
         ("p99 < 1s during lunch", "there is no fault `lunch`"),

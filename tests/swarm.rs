@@ -259,6 +259,11 @@ impl Builder {
             },
             codel: fancy(dice.chance(20)).then(|| options_of(r#"{"target": "1ms", "interval": "5ms"}"#)),
             shed: fancy(dice.chance(20)).then_some([1, 2, 4, 6]),
+            retry_after: if dice.chance(30) {
+                vec![(503, Duration::from_millis(3))]
+            } else {
+                Vec::new()
+            },
             on_cancel: if fancy(dice.chance(40)) {
                 dice.one(&[OnCancel::DropQueued, OnCancel::Stop])
             } else {
@@ -739,11 +744,36 @@ fn a_world_repeats_itself() {
     assert!(differ > 20, "the seed does not count");
 }
 
+/// The same world, in which nothing gets through for two milliseconds again and again: each time there are packets on their way.
+fn with_cuts(mut plan: Plan) -> Plan {
+    let gap = plan.distributions.len() as u32;
+    plan.distributions.push(Distribution::Constant(11e6));
+    let everybody = || PartyPlan {
+        everybody: true,
+        ..PartyPlan::default()
+    };
+    plan.faults.push(FaultPlan {
+        label: "cut".to_string(),
+        at: Time(10_300_000),
+        lasts: Duration::from_millis(2),
+        repeat: RepeatPlan::Every { gap, until: Time::MAX },
+        target: TargetPlan::Endpoints(Vec::new()),
+        kind: FaultKind::Link(LinkFaultPlan {
+            from: everybody(),
+            to: everybody(),
+            one_way: false,
+            effect: LinkEffect::Cut,
+        }),
+    });
+    plan
+}
+
 #[test]
 fn what_must_hold_holds_after_every_event() {
     for seed in 1000..1120 {
         println!("SWARM_SEED={seed}");
         let plan = Builder::new(seed).build();
+        let plan = if seed % 2 == 0 { plan } else { with_cuts(plan) };
         for elision in [Elision::On, Elision::Off] {
             let options = options(seed, elision);
             assert_eq!(run_audited(&plan, options), run(&plan, options), "seed {seed}");

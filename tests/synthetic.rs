@@ -123,6 +123,7 @@ fn plan(endpoints: u32) -> Plan {
         shield: Default::default(),
         codel: None,
         shed: None,
+        retry_after: Vec::new(),
         first_operation,
         operation_count: 1,
     };

@@ -66,6 +66,8 @@ pub struct WindowFold {
     pub edges: Vec<EdgeFold>,
     /// By service.
     pub services: Vec<ServiceFold>,
+    /// The endpoints that somebody asks for.
+    pub named_endpoints: Vec<NamedEndpoint>,
 }
 
 /// The requests of one client. A vector holds one number per replication.
@@ -252,11 +254,7 @@ impl VariantResult {
             edges: vec![EdgeFold::default(); plan.edges.len()],
             services: plan.services.iter().map(ServiceFold::new).collect(),
             endpoints: vec![EndpointFold::default(); plan.endpoints.len()],
-            named_endpoints: plan
-                .named_endpoints
-                .iter()
-                .map(|&endpoint| NamedEndpoint::new(endpoint))
-                .collect(),
+            named_endpoints: named_endpoints(plan),
             windows: plan.windows.iter().map(|_| WindowFold::new(plan)).collect(),
             incidents: vec![IncidentFold::default(); plan.faults.len()],
         }
@@ -308,6 +306,7 @@ impl WindowFold {
             clients: plan.clients.iter().map(ClientFold::new).collect(),
             edges: vec![EdgeFold::default(); plan.edges.len()],
             services: plan.services.iter().map(ServiceFold::new).collect(),
+            named_endpoints: named_endpoints(plan),
         }
     }
 
@@ -320,7 +319,15 @@ impl WindowFold {
             let (first, count) = fold.endpoints;
             fold.add(service, &result.endpoints[first..first + count], window);
         });
+        for named in &mut self.named_endpoints {
+            named.add(&result.endpoints[named.endpoint as usize], window);
+        }
     }
+}
+
+fn named_endpoints(plan: &Plan) -> Vec<NamedEndpoint> {
+    let named = plan.named_endpoints.iter();
+    named.map(|&endpoint| NamedEndpoint::new(endpoint)).collect()
 }
 
 impl ClientFold {

@@ -12,7 +12,7 @@ use crate::model::trace::{Trace, What};
 use crate::model::world::{NIL, World};
 use crate::policy::{Answer, Cluster, Outcome, Refusal, Verdict};
 use crate::random::Key;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 
 /// A call in flight: one cache line.
 #[derive(Clone, Copy, Debug)]
@@ -234,6 +234,24 @@ impl<T: Trace> World<'_, T> {
         self.complete(call, End::Answer(answer), now, agenda);
     }
 
+    /// When an answer to a call from `site` asks to come again.
+    #[inline]
+    pub(super) fn retry_after(&self, site: u32, answer: Answer) -> Option<Duration> {
+        match answer {
+            Answer::Status(status) if status >= 400 => self.pushed_back(site, status),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pushed_back(&self, site: u32, status: u16) -> Option<Duration> {
+        let operation = self.plan.sites[site as usize].operation;
+        let service = self.plan.operations[operation as usize].service;
+        let times = &self.plan.services[service as usize].retry_after;
+        times.iter().find(|entry| entry.0 == status).map(|entry| entry.1)
+    }
+
     /// Ends the present attempt, tells the policy, and retries or ends the call.
     pub(super) fn finish_attempt(&mut self, call: u32, answer: Answer, now: Time, agenda: &mut Agenda<Event>) {
         let row = &mut self.calls[call];
@@ -252,7 +270,7 @@ impl<T: Trace> World<'_, T> {
             latency,
             attempts: u32::from(row.attempts),
             load: self.load_report(call, answer),
-            retry_after: None,
+            retry_after: self.retry_after(site, answer),
         };
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
             self.count_waste_of(call);

@@ -218,7 +218,7 @@ impl<T: Trace> World<'_, T> {
             // What becomes of the call is not decided by this attempt alone.
             attempts: 0,
             load: self.load_report(call, answer),
-            retry_after: None,
+            retry_after: self.retry_after(site, answer),
         };
         self.note_call(call, now, || What::Answered(answer, outcome.latency));
         if !matches!(answer, Answer::Status(_) | Answer::ConnectFailure | Answer::Reset) {
@@ -263,6 +263,7 @@ impl<T: Trace> World<'_, T> {
         let row = self.groups[group];
         let Call { cluster, site, .. } = self.calls[row.primary];
         let priority = self.plan.sites[site as usize].priority;
+        let retry_after = self.retry_after(site, answer);
         let caller = &mut self.callers[cluster as usize].cluster;
         let waits = row.live > 0 || row.next != Sequence::NONE;
         let stands = match way {
@@ -282,7 +283,7 @@ impl<T: Trace> World<'_, T> {
                     latency: now.since(self.calls[row.primary].start),
                     attempts: u32::from(row.started),
                     load: None,
-                    retry_after: None,
+                    retry_after,
                 };
                 if row.next != Sequence::NONE {
                     !caller.is_retriable(answer)

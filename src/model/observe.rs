@@ -405,6 +405,9 @@ impl Observe {
         sums.queue_wait_nanos += u128::from(wait);
         if let Some(window) = self.windows.at(stay.sent) {
             window.services[stay.service as usize].queue_wait.record(wait);
+            let endpoint = &mut window.endpoints[stay.endpoint as usize];
+            endpoint.served += 1;
+            endpoint.queue_wait_nanos += u128::from(wait);
         }
     }
 
@@ -446,7 +449,10 @@ impl Observe {
             let service = &mut window.services[stay.service as usize];
             match end.is_success() {
                 true => service.latency.record(now.since(stay.arrived).0),
-                false => end.count(&mut service.failures),
+                false => {
+                    end.count(&mut service.failures);
+                    window.endpoints[stay.endpoint as usize].failures += 1;
+                }
             }
         }
     }

@@ -142,6 +142,8 @@ pub struct ServicePlan {
     pub codel: Option<codel::Options>,
     /// So many requests at an endpoint turn away one of each criticality, the least critical first; `None`: they do not.
     pub shed: Option<[u32; 4]>,
+    /// When answers with these statuses ask their callers to come again.
+    pub retry_after: Vec<(u16, Duration)>,
     /// The services' operations in [`Plan::operations`].
     pub first_operation: u32,
     /// How many of them.

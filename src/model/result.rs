@@ -50,7 +50,7 @@ pub struct WindowResult {
     pub edges: Vec<EdgeResult>,
     /// By service.
     pub services: Vec<ServiceResult>,
-    /// By endpoint of the plan: attempts and busy slots.
+    /// By endpoint of the plan, without series over time.
     pub endpoints: Vec<EndpointResult>,
 }
 
@@ -65,8 +65,7 @@ impl WindowResult {
         let services = self.services.iter_mut().zip(&other.services);
         services.for_each(|(ours, theirs)| ours.merge(theirs));
         for (ours, theirs) in self.endpoints.iter_mut().zip(&other.endpoints) {
-            ours.attempts += theirs.attempts;
-            ours.busy_nanos += theirs.busy_nanos;
+            ours.merge_sums(theirs);
         }
     }
 }
@@ -304,6 +303,17 @@ pub struct EndpointResult {
     /// Attempts by the bucket of their arrival, over the whole run; empty where the plan has more than
     /// [`ENDPOINT_SERIES_MAX`] endpoints.
     pub attempts_over_time: Series,
+}
+
+impl EndpointResult {
+    /// Adds the counts and integrals of `other`.
+    fn merge_sums(&mut self, other: &EndpointResult) {
+        self.attempts += other.attempts;
+        self.failures += other.failures;
+        self.served += other.served;
+        self.queue_wait_nanos += other.queue_wait_nanos;
+        self.busy_nanos += other.busy_nanos;
+    }
 }
 
 /// The most endpoints whose load over time is kept.

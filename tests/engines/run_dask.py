@@ -66,6 +66,37 @@ def by_shard(shards):
     return found
 
 
+def done(folder):
+    """How many shards are there."""
+    return len(list((folder / "shards").glob("shard-*.bin")))
+
+
+def hold(number, shards):
+    """Stops a process, so that it cannot end before it is killed. Whether it is in the middle of a shard; else it goes on."""
+    try:
+        os.kill(number, signal.SIGSTOP)
+        if is_under_way(number, shards):
+            return True
+        os.kill(number, signal.SIGCONT)
+    except (ProcessLookupError, FileNotFoundError):
+        pass
+    return False
+
+
+def is_under_way(number, shards):
+    """Whether a process that was told to stop has begun a shard, and has not ended it."""
+    process = pathlib.Path(f"/proc/{number}")
+    state = lambda: (process / "stat").read_text().rsplit(")", 1)[1].split()[0]
+    while state() in "RSD":
+        time.sleep(0.001)
+    words = (process / "cmdline").read_bytes().decode().split("\0")
+    settings = dict(line.split("=", 1) for line in (process / "environ").read_bytes().decode().split("\0") if "=" in line)
+    if state() != "T" or "sweep" not in words:
+        return False
+    shard = words[words.index("--shard") + 1].split("/")[0] if "--shard" in words else settings["SLURM_ARRAY_TASK_ID"]
+    return int(shard) in by_shard(shards) and not (shards / f"shard-{int(shard):05}.bin").exists()
+
+
 def with_dask(folder, environment, driver):
     """Runs the driver on two workers, and kills the first that is busy."""
     started = []
@@ -96,11 +127,9 @@ def with_dask(folder, environment, driver):
             run = start(sys.executable, str(driver), "--scheduler", address, "--merge", "merged")
 
             def busy():
-                """Whether the first worker has begun a shard: its process has a child."""
+                """Whether the first worker is in the middle of a shard, which is a child of its process, and another is done."""
                 listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(workers[0].pid)], capture_output=True, text=True)
-                children = listed.stdout.split()
-                done = len(list((folder / "shards").glob("shard-*.bin"))) if (folder / "shards").exists() else 0
-                return bool(children) and 1 <= done < SHARDS - 2
+                return done(folder) >= 1 and any(hold(int(child), folder / "shards") for child in listed.stdout.split())
 
             until(busy, "a busy worker")
             # The whole group: a machine that is lost takes the process of the shard along.

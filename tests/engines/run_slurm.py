@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from run_dask import by_shard, same
+from run_dask import by_shard, done, hold, same
 
 SHARDS = 12
 NODES = ("n1", "n2")
@@ -129,9 +129,9 @@ def array(folder, well, script, daemons):
     job = well("sbatch", "--parsable", str(script)).strip()
 
     def busy():
-        """Whether a shard is running on the first node, and others are done."""
-        there = any(name == "meshsim" for _, name in below(folder, NODES[0]))
-        return there and len(list((folder / "shards").glob("shard-*.bin"))) >= 2
+        """Whether the first node is in the middle of a shard, and others are done."""
+        there = [number for number, name in below(folder, NODES[0]) if name == "meshsim"]
+        return done(folder) >= 2 and any(hold(number, folder / "shards") for number in there)
 
     until(busy, "a busy node")
     # What a machine runs is lost with it.

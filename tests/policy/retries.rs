@@ -1015,3 +1015,59 @@ fn a_rate_limited_answer_says_when_to_come_again() {
     // Longer than is believed: the ordinary pause.
     assert!(pause(11.0) < 0.025);
 }
+
+#[test]
+fn services_say_when_to_come_again() {
+    let envoy = |max_interval: &str| {
+        json!({
+            "num_retries": 1, "retry_on": "5xx",
+            "rate_limited_retry_back_off": {"reset_headers": [{"name": "retry-after", "format": "SECONDS"}], "max_interval": max_interval},
+        })
+    };
+    let grpc = json!({"grpc/retry": {
+        "max_attempts": 2, "initial_backoff": "10ms", "max_backoff": "10ms", "retryable_status_codes": ["UNAVAILABLE"],
+    }});
+    let named = json!({"503": "2s", "429": "5s"});
+    let other = json!({"429": "2s"});
+    // Two attempts of 10 ms and the pause between them, in seconds. Envoy draws it from [2 s, 3 s), or of 25 ms at most.
+    let cases = [
+        (envoy("10s"), &named, 2.02, 3.02, Some(2.52)),
+        (envoy("1s"), &named, 0.02, 0.045, None),
+        (envoy("10s"), &other, 0.02, 0.045, None),
+        (grpc.clone(), &named, 2.02, 2.02, Some(2.02)),
+        (grpc, &other, 0.028, 0.032, Some(0.03)),
+    ];
+    for (retry, retry_after, least, most, mean) in cases {
+        let scenario = json!({
+            "apiVersion": "meshsim/v1",
+            "duration": "100s",
+            "warmup": "0s",
+            "replications": 2,
+            "topology": {"services": {"s": {
+                "replicas": 1,
+                "retry_after": retry_after,
+                "operations": {"get": [{"work": "10ms"}, {"fail": {"probability": 1.0, "status": 503}}]},
+            }}},
+            "clients": {"c": {"call": "s/get", "arrivals": {"constant": {"rate": "10/s"}}}},
+            "mesh": {"retry": retry},
+        });
+        let summary = run(&scenario);
+        let latency = &summary.variants[0]
+            .clients
+            .get("c")
+            .expect("the client")
+            .failed_latency_seconds;
+        let figure = |name: &str| latency.get(name).and_then(|value| value.value).expect("requests fail");
+        // Histograms know quantiles within 1 %.
+        let (median, longest) = (figure("p50"), figure("max"));
+        assert!(
+            median >= least * 0.99 && longest <= most * 1.01,
+            "{retry}: {median} and {longest}"
+        );
+        if let Some(mean) = mean {
+            // 2000 draws from a second have a standard error of 0.29 / sqrt(2000) = 0.0065.
+            let found = figure("mean");
+            assert!((found - mean).abs() < 0.02, "{retry}: {found}, expected {mean}");
+        }
+    }
+}

@@ -117,7 +117,6 @@ impl<'a> Lookup<'a> {
         let figures = found.figures()?;
         let (at, cause) = (found.at, found.meaning.cause.as_deref());
         let values = match (of.metric, found.kind) {
-            (_, ScopeKind::Endpoint) => found.of_endpoint(of.metric),
             (Metric::Failures, _) => figures.failures(found.kind, at, cause),
             (Metric::Overflow, _) => figures.failures(found.kind, at, Some("overflow")),
             (Metric::ErrorRate, _) => shares_of(&figures.failures(found.kind, at, cause), figures.trials(found.kind, at)),
@@ -126,6 +125,7 @@ impl<'a> Lookup<'a> {
                 let failed = figures.failures(found.kind, at, None).unwrap_or_default();
                 by_second(&differences(figures.trials(found.kind, at), &failed), &figures.seconds)
             }
+            (_, ScopeKind::Endpoint) => found.of_endpoint(of.metric, &figures),
             (_, ScopeKind::Client) => of_client(of.metric, &figures.clients[at]),
             (Metric::AttemptsPerRequest, ScopeKind::Service) => figures.attempts_per_call(at),
             (Metric::Amplification, _) => figures.amplification(at),
@@ -147,16 +147,9 @@ impl<'a> Lookup<'a> {
     pub fn trials(self, of: &MetricOf) -> Option<(f64, f64)> {
         let found = self.find(of).ok()?;
         let cause = found.meaning.cause.as_deref();
-        let (failed, all) = if found.kind == ScopeKind::Endpoint {
-            let fold = found.endpoint()?;
-            (fold.failed.clone(), fold.arrived.clone())
-        } else {
-            let figures = found.figures().ok()?;
-            (
-                figures.failures(found.kind, found.at, cause)?,
-                figures.trials(found.kind, found.at).to_vec(),
-            )
-        };
+        let figures = found.figures().ok()?;
+        let failed = figures.failures(found.kind, found.at, cause)?;
+        let all = figures.trials(found.kind, found.at);
         let (failed, all): (f64, f64) = (failed.iter().sum(), all.iter().sum());
         match of.metric {
             Metric::Availability => Some((all - failed, all)),
@@ -167,11 +160,6 @@ impl<'a> Lookup<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn endpoint(&self) -> Option<&'a NamedEndpoint> {
-        let named = &self.result.named_endpoints;
-        named.iter().find(|named| named.endpoint as usize == self.at)
-    }
-
     /// Of the whole run, or of the window asked for.
     fn figures(&self) -> Result<Figures<'a>, Missing> {
         let plan = &*self.variant.plan;
@@ -181,6 +169,7 @@ impl<'a> Found<'a> {
                 clients: &self.result.clients,
                 edges: &self.result.edges,
                 services: &self.result.services,
+                endpoints: &self.result.named_endpoints,
                 seconds: vec![self.result.measured_nanos as f64 / 1e9; replications],
                 plan,
             });
@@ -192,29 +181,25 @@ impl<'a> Found<'a> {
             clients: &fold.clients,
             edges: &fold.edges,
             services: &fold.services,
+            endpoints: &fold.named_endpoints,
             seconds: fold.measured_seconds.clone(),
             plan,
         })
     }
 
-    fn of_endpoint(&self, metric: Metric) -> Option<Vec<f64>> {
-        let fold = self.endpoint()?;
-        let seconds = vec![self.result.measured_nanos as f64 / 1e9; fold.arrived.len()];
+    fn of_endpoint(&self, metric: Metric, figures: &Figures<'_>) -> Option<Vec<f64>> {
+        let fold = figures.endpoint(self.at)?;
         match metric {
             Metric::Availability => succeeded(&fold.arrived, &fold.failed),
-            Metric::ErrorRate => shares_of(&Some(fold.failed.clone()), &fold.arrived),
             Metric::Requests => Some(fold.arrived.clone()),
-            Metric::Failures => Some(fold.failed.clone()),
-            Metric::Rate => by_second(&fold.arrived, &seconds),
-            Metric::Goodput => by_second(&differences(&fold.arrived, &fold.failed), &seconds),
-            Metric::QueueWait => Some(fold.queue_wait.iter().map(|(wait, served)| wait / served).collect()),
+            Metric::QueueWait => known(fold.queue_wait.iter().map(|(wait, served)| wait / served)),
             Metric::Utilization => {
                 let service = (self.result.services.iter()).find(|service| {
                     let (first, count) = service.endpoints;
                     (first..first + count).contains(&self.at)
                 });
                 let capacity = service?.capacity?;
-                Some(fold.busy.iter().map(|busy| busy / capacity).collect())
+                known(fold.busy.iter().map(|busy| busy / capacity))
             }
             _ => None,
         }
@@ -242,19 +227,25 @@ struct Figures<'a> {
     clients: &'a [ClientFold],
     edges: &'a [EdgeFold],
     services: &'a [ServiceFold],
+    /// Those that somebody asks for.
+    endpoints: &'a [NamedEndpoint],
     /// What was measured of each replication.
     seconds: Vec<f64>,
     plan: &'a Plan,
 }
 
 impl Figures<'_> {
+    fn endpoint(&self, at: usize) -> Option<&NamedEndpoint> {
+        self.endpoints.iter().find(|named| named.endpoint as usize == at)
+    }
+
     /// Requests, calls or attempts.
     fn trials(&self, kind: ScopeKind, at: usize) -> &[f64] {
         match kind {
             ScopeKind::Client => &self.clients[at].requests,
             ScopeKind::Service => &self.services[at].arrived,
             ScopeKind::Edge => &self.edges[at].calls,
-            ScopeKind::Endpoint => &[],
+            ScopeKind::Endpoint => self.endpoint(at).map_or(&[], |named| &named.arrived),
         }
     }
 
@@ -289,7 +280,7 @@ impl Figures<'_> {
             ScopeKind::Client => (&self.clients[at].causes, &self.clients[at].failed),
             ScopeKind::Service => (&self.services[at].causes, &self.services[at].failed),
             ScopeKind::Edge => (&self.edges[at].causes, &self.edges[at].failed),
-            ScopeKind::Endpoint => return None,
+            ScopeKind::Endpoint => return self.endpoint(at).map(|named| named.failed.clone()),
         };
         Some(match cause {
             None => failed.clone(),

@@ -114,6 +114,11 @@ pub(super) fn services(document: &Document, _: &Index<'_>, diagnostics: &mut Dia
         if let Some((Limit::Number(0), span)) = given(&service.concurrency) {
             diagnostics.out_of_range(span, "concurrency", "at least 1, or `unlimited`");
         }
+        for (name, _) in given(&service.retry_after).iter().flat_map(|(named, _)| named.iter()) {
+            if !name.text.parse().is_ok_and(|status: u16| (400..600).contains(&status)) {
+                diagnostics.out_of_range(name.span, "retry_after", "by HTTP statuses from 400 to 599");
+            }
+        }
         if let Some((queue, _)) = given(&service.queue) {
             longer_than_zero(&queue.timeout, "timeout", diagnostics);
             sensible(queue.codel.as_ref(), codel::Options::check, diagnostics);

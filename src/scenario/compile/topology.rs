@@ -325,6 +325,9 @@ fn service_plan(service: &Service) -> ServicePlan {
         },
         codel: queue.and_then(|queue| value(&queue.codel)).cloned(),
         shed: value(&service.load_shedding).map(|shedding| shedding.limits(concurrency.saturating_add(queue_limit))),
+        retry_after: (value(&service.retry_after).into_iter().flat_map(Named::iter))
+            .filter_map(|(status, after)| Some((status.text.parse().ok()?, *after.checked())))
+            .collect(),
         first_operation: 0,
         operation_count: 0,
     }

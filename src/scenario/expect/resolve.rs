@@ -302,10 +302,7 @@ fn check_meaning(of: &MetricOf, meaning: &Meaning, variant: &Variant) -> Result<
     }
     match &meaning.window {
         None => Ok(()),
-        Some(_) if !metric.has_windows() || kind == ScopeKind::Endpoint => {
-            let whose = if kind == ScopeKind::Endpoint { " of an endpoint" } else { "" };
-            Err(whole(format!("`{name}`{whose} is known of the whole run only")))
-        }
+        Some(_) if !metric.has_windows() => Err(whole(format!("`{name}` is known of the whole run only"))),
         Some(window) => window.plan(&variant.faults, variant.plan.duration).map(|_| ()).map_err(whole),
     }
 }

@@ -97,6 +97,9 @@ pub struct Service {
     pub adaptive_concurrency: Option<Field<adaptive_concurrency::Options>>,
     /// A filling endpoint turns the less important requests away first; it does not if absent.
     pub load_shedding: Option<Field<load_shedding::Options>>,
+    /// By status, from 400 to 599: how long a caller is asked to wait before it tries again (`Retry-After`, gRPC's
+    /// `grpc-retry-pushback-ms`). Callers heed it as their kind of retries does: Envoy's with `rate_limited_retry_back_off`, gRPC's always.
+    pub retry_after: Option<Field<Named<Duration>>>,
     /// What can be called, by name: each a list of steps that run in order.
     pub operations: Field<Named<Vec<Field<Step>>>>,
     /// Overrides the scenario's `mesh`, key by key, for calls to this service.

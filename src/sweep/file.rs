@@ -127,13 +127,14 @@ impl std::fmt::Display for Defect {
 /// Files that are being written, so that an interrupt can take them away.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Takes away what is being written: for a process that ends without unwinding.
+/// Takes away what is being written: for a process that ends now, without unwinding. Whoever begins another file waits for the end.
 pub fn abandon() {
     let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     unfinished.iter().for_each(|path| {
         // It may have been renamed this moment.
         let _ = std::fs::remove_file(path);
     });
+    std::mem::forget(unfinished);
 }
 
 /// Makes a file beside `path`, to be renamed when it is whole.
@@ -150,11 +151,10 @@ pub(crate) fn beside(path: &Path) -> Result<Beside, Fault> {
     // A temporary file is its owner's alone; a result is for whom the user's mask says.
     #[cfg(unix)]
     builder.permissions(<std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
+    // Held until it is noted: there is no moment in which an interrupt would leave it behind.
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     let file = builder.tempfile_in(folder).map_err(|error| told("write", path, &error))?;
-    UNFINISHED
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(file.path().to_path_buf());
+    unfinished.push(file.path().to_path_buf());
     Ok(Beside {
         file: Some(file),
         place: path.to_path_buf(),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::experiment::Experiment;
+use crate::experiment::{Cell, Experiment};
 use crate::scenario::grid::{AtPoint, Point};
 use crate::scenario::{Diagnostics, Grid, Overrides, Source};
 use crate::time::Duration;
@@ -223,6 +223,15 @@ impl PointPlan {
     /// How many runs it has.
     pub fn runs_total(&self) -> u64 {
         self.variants.len() as u64 * u64::from(self.replications)
+    }
+
+    /// Which cell one of its runs is: they go by replication, then by variant.
+    pub fn cell(&self, run: u64) -> Cell {
+        let variants = self.variants.len() as u64;
+        Cell {
+            variant: (run % variants) as usize,
+            replication: (run / variants) as u32,
+        }
     }
 
     /// Events of one replication of all variants.

@@ -171,17 +171,11 @@ pub fn run(sweep: &mut Sweep<'_>, shard: u32, folder: &Path, threads: usize, obs
     let (mut group, mut tasks) = (Vec::new(), Vec::new());
     for (point, runs) in sweep.plan.points_of(runs) {
         let loaded = load(sweep, point)?;
-        let variants = loaded.scenario.variants.len() as u64;
-        let is_whole = runs.end - runs.start == sweep.plan.points[point].runs_total();
+        let about = &sweep.plan.points[point];
+        let is_whole = runs.end - runs.start == about.runs_total();
         let warmups = warmups(&sweep.plan, &loaded, folder, threads, is_whole)?;
         let place = group.len();
-        tasks.extend(runs.map(|run| {
-            let cell = Cell {
-                variant: (run % variants) as usize,
-                replication: (run / variants) as u32,
-            };
-            (place, cell)
-        }));
+        tasks.extend(runs.map(|run| (place, about.cell(run))));
         group.push(Loaded { warmups, ..loaded });
         if tasks.len() as u64 >= RUNS_PER_THREAD * threads as u64 {
             run_group(&group, &tasks, threads, &mut writer, &observe)?;
@@ -192,6 +186,29 @@ pub fn run(sweep: &mut Sweep<'_>, shard: u32, folder: &Path, threads: usize, obs
     run_group(&group, &tasks, threads, &mut writer, &observe)?;
     let bytes = writer.finish()?;
     Ok(Ran::Done { bytes, replaced })
+}
+
+/// Writes the file of a shard from what is at hand: for whoever runs cells in another way than [`run`] does. Gives its size in bytes.
+/// `warmups` are those of every point; `result` gives that of a cell of a point.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write<'r>(
+    plan: &Plan,
+    shard: u32,
+    folder: &Path,
+    warmups: &Warmups,
+    result: impl Fn(usize, Cell) -> &'r RunResult,
+) -> Result<u64, Fault> {
+    let mut writer = FrameWriter::new(&path_of(folder, shard), &header(plan, shard))?;
+    for (point, runs) in plan.points_of(plan.shards[shard as usize].runs()) {
+        writer.frame(&Frame::warmups(point, warmups))?;
+        for run in runs {
+            let cell = plan.points[point].cell(run);
+            writer.frame(&Frame::run(point, cell, result(point, cell)))?;
+        }
+    }
+    writer.finish()
 }
 
 fn load(sweep: &mut Sweep<'_>, point: usize) -> Result<Loaded, Fault> {

@@ -1,10 +1,10 @@
 //! What it costs to merge thousands of shards: time, and the most memory that the process ever had.
 //!
-//! `cargo bench --bench merge -- [--runs-per-point N] [--charts] SHARDS…`
+//! `cargo bench --bench merge -- [--runs-per-point N] [--charts] [--keep DIR] SHARDS…`
 //!
 //! A few cells are run, and their results written again and again as the runs of as many shards as wanted, of 100 runs each: files with
 //! the headers, frames and checksums that `sweep run` would have written. A process of its own then checks and merges them, as
-//! `sweep merge` does, and says what the kernel counted. Of the machine's cores one is used.
+//! `sweep merge` does, and says what the kernel counted. Of the machine's cores one is used. With `--keep` the shards are left in `DIR`, for `meshsim sweep merge DIR`.
 
 use std::path::Path;
 use std::process::Command;
@@ -21,19 +21,18 @@ const RUNS_PER_SHARD: u64 = 100;
 /// Cells that are really run, of each variant.
 const REPLICATIONS_RUN: u32 = 10;
 
-/// Three services, two clients' worth of traffic, two variants: a run takes a few milliseconds.
+/// Two services, some hundred requests, two variants: so little that a million runs find room on a disk.
 const SCENARIO: &str = "\
 apiVersion: meshsim/v1
 name: made
-duration: 10s
+duration: 4s
 warmup: 1s
 topology:
   services:
-    front: {replicas: 3, concurrency: 8, operations: {page: [{work: 1ms}, {call: catalog/list}, {call: cart/get}]}}
-    catalog: {replicas: 4, concurrency: 4, operations: {list: [{work: {lognormal: {p50: 5ms, p99: 40ms}}}]}}
-    cart: {replicas: 2, concurrency: 4, operations: {get: [{work: {exponential: {mean: 3ms}}}]}}
+    front: {replicas: 2, concurrency: 8, operations: {page: [{work: 1ms}, {call: catalog/list}]}}
+    catalog: {replicas: 3, concurrency: 2, operations: {list: [{work: {lognormal: {p50: 5ms, p99: 40ms}}}]}}
 clients:
-  web: {call: front/page, arrivals: {poisson: {rate: 300/s}}}
+  web: {call: front/page, arrivals: {poisson: {rate: 100/s}}}
 variants:
   random: {mesh: {balancer: envoy/random}}
   least_request: {mesh: {balancer: envoy/least_request}}
@@ -47,19 +46,29 @@ fn main() {
         return merge_here(Path::new(folder), extent == "charts");
     }
     let charts = take(&mut arguments, "--charts");
-    let mut runs_per_point = 1_000;
-    if let Some(at) = arguments.iter().position(|argument| argument == "--runs-per-point") {
-        runs_per_point = number(&arguments[at + 1]);
-        arguments.drain(at..at + 2);
-    }
+    let runs_per_point = value(&mut arguments, "--runs-per-point").map_or(1_000, |text| number(&text));
+    let keep = value(&mut arguments, "--keep");
     let counts: Vec<u64> = match arguments.is_empty() {
         true => vec![100],
         false => arguments.iter().map(|argument| number(argument)).collect(),
     };
     let (warmups, results) = real();
     for shards in counts {
-        measure(shards, runs_per_point, charts, &warmups, &results);
+        let plan = plan(shards, runs_per_point);
+        if let Some(folder) = &keep {
+            make(&plan, Path::new(folder), &warmups, &results);
+            continue;
+        }
+        let folder = tempfile::tempdir().expect("a folder for the shards");
+        make(&plan, folder.path(), &warmups, &results);
+        merge_elsewhere(folder.path(), charts);
     }
+}
+
+/// Takes an option with its value out of the arguments.
+fn value(arguments: &mut Vec<String>, name: &str) -> Option<String> {
+    let at = arguments.iter().position(|argument| argument == name)?;
+    arguments.drain(at..at + 2).nth(1)
 }
 
 fn take(arguments: &mut Vec<String>, name: &str) -> bool {
@@ -103,25 +112,28 @@ fn real() -> (Warmups, Vec<Vec<RunResult>>) {
     (warmups, results)
 }
 
-fn measure(shards: u64, runs_per_point: u64, charts: bool, warmups: &Warmups, results: &[Vec<RunResult>]) {
-    let folder = tempfile::tempdir().expect("a folder for the shards");
-    let plan = plan(shards, runs_per_point);
-    run::prepare(&plan, folder.path()).expect("the folder can be written");
+/// Writes all shards of a plan.
+fn make(plan: &Plan, folder: &Path, warmups: &Warmups, results: &[Vec<RunResult>]) {
+    run::prepare(plan, folder).expect("the folder can be written");
     let result = |_, cell: Cell| &results[cell.variant][cell.replication as usize % results[cell.variant].len()];
     let begin = Instant::now();
-    let sizes = (0..shards as u32).map(|shard| run::write(&plan, shard, folder.path(), warmups, result).expect("room on the disk"));
+    let shards = plan.shards.len() as u32;
+    let sizes = (0..shards).map(|shard| run::write(plan, shard, folder, warmups, result).expect("room on the disk"));
     let bytes: u64 = sizes.sum();
     println!(
         "{shards} shards of {} runs at {} points: {:.1} MB, {} bytes a run; made in {:.1} s",
-        plan.runs_total / shards,
+        plan.runs_total / u64::from(shards),
         plan.points.len(),
         bytes as f64 / 1e6,
         bytes / plan.runs_total,
         begin.elapsed().as_secs_f64()
     );
+}
+
+fn merge_elsewhere(folder: &Path, charts: bool) {
     let extent = if charts { "charts" } else { "data" };
     let status = Command::new(std::env::current_exe().expect("this program has a path"))
-        .args(["merge".as_ref(), folder.path().as_os_str(), extent.as_ref()])
+        .args(["merge".as_ref(), folder.as_os_str(), extent.as_ref()])
         .status();
     assert!(status.expect("this program starts").success(), "the merge failed");
 }
@@ -181,7 +193,11 @@ fn size(folder: &Path) -> (u64, u64) {
     entries.fold((0, 0), |(files, bytes), entry| {
         let entry = entry.expect("a readable entry");
         let about = entry.metadata().expect("it is there");
-        let (more, larger) = if about.is_dir() { size(&entry.path()) } else { (1, about.len()) };
+        let (more, larger) = if about.is_dir() {
+            size(&entry.path())
+        } else {
+            (1, about.len())
+        };
         (files + more, bytes + larger)
     })
 }

@@ -367,7 +367,9 @@ fn an_interrupt_leaves_whole_shards_and_nothing_else() {
     };
     let in_twelve = [&of("cut")[..], &["--shards", "12"]].concat();
     let mut running = command(folder.path(), &in_twelve);
-    let running = running.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let running = running
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped());
     let mut child = running.spawn().expect("meshsim starts");
     while !at("cut/shard-00001.bin").exists() {
         assert_eq!(child.try_wait().expect("it can be asked"), None, "it has ended by itself");
@@ -385,22 +387,34 @@ fn an_interrupt_leaves_whole_shards_and_nothing_else() {
     assert!((2..12).contains(&complete), "{status}");
     let expected: Vec<String> = (0..complete).map(|shard| format!("shard-{shard:05}.bin")).collect();
     assert_eq!(status["complete"], serde_json::json!((0..complete).collect::<Vec<_>>()));
-    assert_eq!((&status["corrupt"], &status["foreign"]), (&serde_json::json!([]), &serde_json::json!([])));
+    assert_eq!(
+        (&status["corrupt"], &status["foreign"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
     // Neither a part of a shard nor a file under another name.
     let mut left = names(&at("cut"));
     left.retain(|name| !name.starts_with("provenance/") && name != "plan.json");
     assert_eq!(left, expected);
     assert!(names(&at("cut/provenance")).iter().all(|name| name.ends_with(".json")));
     let said = ill(folder.path(), &["sweep", "merge", "cut", "-o", "r"], 3);
-    assert!(said.contains(&format!("missing: shards {}", status["array"].as_str().expect("text"))), "{said}");
+    assert!(
+        said.contains(&format!("missing: shards {}", status["array"].as_str().expect("text"))),
+        "{said}"
+    );
     assert!(!at("r").exists());
 
     // The same command goes on where it was, and what comes out is what one go gives.
     let said = well(folder.path(), &in_twelve);
-    assert_eq!((said.matches(": kept,").count(), said.matches(": done,").count()), (complete, 12 - complete));
+    assert_eq!(
+        (said.matches(": kept,").count(), said.matches(": done,").count()),
+        (complete, 12 - complete)
+    );
     well(folder.path(), &of("whole"));
     for from in ["cut", "whole"] {
-        well(folder.path(), &["sweep", "merge", from, "-o", &format!("results/{from}"), "--no-report"]);
+        well(
+            folder.path(),
+            &["sweep", "merge", from, "-o", &format!("results/{from}"), "--no-report"],
+        );
     }
     assert_same(&at("results/whole"), &at("results/cut"));
 }
@@ -525,6 +539,10 @@ fn drivers_hold_the_command_as_it_is_to_be_run() {
             "shards",
             "--set",
             "description=it's mine",
+            "--interval",
+            "bootstrap",
+            "--indifference",
+            "2%",
         ];
         well(folder.path(), &arguments)
     };
@@ -534,11 +552,14 @@ fn drivers_hold_the_command_as_it_is_to_be_run() {
         "{slurm}"
     );
     assert!(
-        slurm.contains(r"--set 'description=it'\''s mine' --shards 12 -o shards"),
+        slurm.contains(r"--set 'description=it'\''s mine' --indifference 2% --interval bootstrap --shards 12 -o shards"),
         "{slurm}"
     );
     let dask = emit("dask");
-    assert!(dask.contains(r#""--set","description=it's mine","--shards","12""#), "{dask}");
+    assert!(
+        dask.contains(r#""--set","description=it's mine","--indifference","2%","--interval","bootstrap","--shards","12""#),
+        "{dask}"
+    );
     let aws: serde_json::Value = serde_json::from_str(&emit("aws-batch")).expect("JSON");
     assert_eq!(aws["arrayProperties"]["size"], 12);
     let google: serde_json::Value = serde_json::from_str(&emit("gcp-batch")).expect("JSON");

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Cell, Experiment, Outcome, Scenario, Warmups};
 use crate::model::RunResult;
@@ -153,10 +153,27 @@ pub fn merge(
     }
     frames.end()?;
     table.finish()?;
+    #[cfg(feature = "parquet")]
+    write_parquet(output, &plan.grid)?;
     write_whole(&output.join("report.html"), &table::page(&found))?;
     // Last, so that it stands for the others.
     write_whole(&output.join("sweep.json"), &to_json(&found))?;
     Ok(found)
+}
+
+/// `sweep.parquet`, from `sweep.csv`. A column of the grid has numbers if all of its values are.
+#[cfg(feature = "parquet")]
+fn write_parquet(output: &Path, grid: &[AxisPlan]) -> Result<(), Fault> {
+    use crate::report::parquet::{Type, copy};
+    let (from, to) = (output.join("sweep.csv"), output.join("sweep.parquet"));
+    let axes = grid
+        .iter()
+        .map(|axis| Type::of_values(axis.values.iter().map(String::as_str)));
+    let types: Vec<Type> = std::iter::once(Type::Text).chain(axes).collect();
+    let csv = std::fs::File::open(&from).map_err(|error| told("read", &from, &error))?;
+    let mut beside = file::beside(&to)?;
+    copy(csv, beside.file(), &types).map_err(|error| told("write", &to, &error))?;
+    beside.place()
 }
 
 /// `sweep.json`, with a line feed at its end.
@@ -175,10 +192,15 @@ fn not_ours(folder: &Path) -> Fault {
 
 /// Results of another sweep are not mixed with these.
 fn refuse_another(plan: &Plan, output: &Path) -> Result<(), Fault> {
+    /// All that is read of them.
+    #[derive(Deserialize)]
+    struct There {
+        digest: String,
+    }
     let path = output.join("sweep.json");
     let Ok(bytes) = std::fs::read(&path) else { return Ok(()) };
-    let there: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-    if there.is_some_and(|there| there["digest"] == *plan.sweep) {
+    let there: Option<There> = serde_json::from_slice(&bytes).ok();
+    if there.is_some_and(|there| there.digest == plan.sweep) {
         return Ok(());
     }
     Err(Fault::new(format!(

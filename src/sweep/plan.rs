@@ -20,8 +20,8 @@ pub const SHARDS_MAX: u32 = 1_000_000;
 /// How long a shard is meant to take where nobody says how many there are to be, in seconds.
 pub const TARGET_SECONDS: f64 = 600.0;
 
-/// What an event is taken to cost, in nanoseconds: a fixed round number, not a measured one, so that a plan is the same on every machine;
-/// what counts is that shards take as long as each other.
+/// What an event is taken to cost, in nanoseconds: a fixed round number, not that of this machine, so that a plan is the same on every one;
+/// what counts is that shards take as long as each other. Ready-made scenarios were measured at 70 to 180 ns for an event of the plan.
 const EVENT_NANOS: f64 = 100.0;
 /// The most bytes of a point's folder name.
 const FOLDER_MAX: usize = 120;

@@ -1,10 +1,10 @@
 //! What it costs to merge thousands of shards: time, and the most memory that the process ever had.
 //!
-//! `cargo bench --bench merge -- [--runs-per-point N] [--charts] [--keep DIR] SHARDS…`
+//! `cargo bench --bench merge -- [--runs-per-point N] [--threads N] [--charts] [--keep DIR] SHARDS…`
 //!
 //! A few cells are run, and their results written again and again as the runs of as many shards as wanted, of 100 runs each: files with
 //! the headers, frames and checksums that `sweep run` would have written. A process of its own then checks and merges them, as
-//! `sweep merge` does, and says what the kernel counted. Of the machine's cores one is used. With `--keep` the shards are left in `DIR`, for `meshsim sweep merge DIR`.
+//! `sweep merge` does, and says what the kernel counted. With `--keep` the shards are left in `DIR`, for `meshsim sweep merge DIR`.
 
 use std::path::Path;
 use std::process::Command;
@@ -40,13 +40,14 @@ variants:
 
 fn main() {
     let mut arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if let [first, folder, extent] = &arguments[..]
+    if let [first, folder, extent, threads] = &arguments[..]
         && first == "merge"
     {
-        return merge_here(Path::new(folder), extent == "charts");
+        return merge_here(Path::new(folder), extent == "charts", number(threads) as usize);
     }
     let charts = take(&mut arguments, "--charts");
     let runs_per_point = value(&mut arguments, "--runs-per-point").map_or(1_000, |text| number(&text));
+    let threads = value(&mut arguments, "--threads").unwrap_or_else(|| "1".to_string());
     let keep = value(&mut arguments, "--keep");
     let counts: Vec<u64> = match arguments.is_empty() {
         true => vec![100],
@@ -61,7 +62,7 @@ fn main() {
         }
         let folder = tempfile::tempdir().expect("a folder for the shards");
         make(&plan, folder.path(), &warmups, &results);
-        merge_elsewhere(folder.path(), charts);
+        merge_elsewhere(folder.path(), charts, &threads);
     }
 }
 
@@ -130,10 +131,10 @@ fn make(plan: &Plan, folder: &Path, warmups: &Warmups, results: &[Vec<RunResult>
     );
 }
 
-fn merge_elsewhere(folder: &Path, charts: bool) {
+fn merge_elsewhere(folder: &Path, charts: bool, threads: &str) {
     let extent = if charts { "charts" } else { "data" };
     let status = Command::new(std::env::current_exe().expect("this program has a path"))
-        .args(["merge".as_ref(), folder.as_os_str(), extent.as_ref()])
+        .args(["merge".as_ref(), folder.as_os_str(), extent.as_ref(), threads.as_ref()])
         .status();
     assert!(status.expect("this program starts").success(), "the merge failed");
 }
@@ -155,15 +156,15 @@ fn plan(shards: u64, runs_per_point: u64) -> Plan {
 }
 
 /// What `sweep merge` does, in a process of its own.
-fn merge_here(folder: &Path, charts: bool) {
+fn merge_here(folder: &Path, charts: bool, threads: usize) {
     let (begin, base) = (Instant::now(), memory_peak());
     let plan = status::read_plan(folder).expect("there is a plan");
     let read = (begin.elapsed(), memory_peak());
-    merge::check(&plan, folder).expect("the shards are whole");
+    let whole = merge::check(&plan, folder).expect("the shards are whole");
     let checked = (begin.elapsed(), memory_peak());
     let extent = if charts { Extent::All } else { Extent::Data };
     let output = folder.join("results");
-    merge::merge(&plan, folder, &output, extent, |_| ()).expect("they can be merged");
+    merge::merge(&whole, &output, extent, threads, |_| ()).expect("they can be merged");
     let merged = (begin.elapsed(), memory_peak());
     println!(
         "  plan {:.2} s, check {:.2} s, merge {:.2} s; peak {:.1} MiB at the start, {:.1} with the plan, {:.1} after the check, {:.1} at the end",

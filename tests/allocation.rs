@@ -373,8 +373,8 @@ fn merge(points: u32, replications: u32, shards: u32) -> Merged {
     let bytes = (0..shards).map(|shard| write(shard).expect("it can be written")).sum();
     let output = folder.path().join("results");
     let counted = allocation_counter::measure(|| {
-        sweep::merge::check(&sweep.plan, folder.path()).expect("they are whole");
-        let merged = sweep::merge::merge(&sweep.plan, folder.path(), &output, Extent::Data, |_| ()).expect("they can be merged");
+        let whole = sweep::merge::check(&sweep.plan, folder.path()).expect("they are whole");
+        let merged = sweep::merge::merge(&whole, &output, Extent::Data, 1, |_| ()).expect("they can be merged");
         assert_eq!(merged.points.len(), points as usize);
     });
     Merged {

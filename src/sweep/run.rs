@@ -7,7 +7,7 @@ use crate::experiment::{Cell, Experiment, Progress, Warmups, in_order};
 use crate::model::RunResult;
 use crate::scenario::Scenario;
 use crate::sweep::bytes::{Encoded, Reader, Writer};
-use crate::sweep::file::{Defect, FrameReader, FrameWriter, Header, Kind, verify, write_whole};
+use crate::sweep::file::{Defect, FrameReader, FrameWriter, Header, Kind, write_whole};
 use crate::sweep::plan::{self, Plan, Sweep};
 use crate::sweep::{Fault, told};
 
@@ -56,6 +56,13 @@ impl Frame {
         writer.into_bytes()
     }
 
+    /// The point whose runs begin here, if this is where they do.
+    fn begins(bytes: &[u8]) -> Option<usize> {
+        let mut reader = Reader::new(bytes);
+        let kind = u8::decode(&mut reader)?;
+        usize::decode(&mut reader).filter(|_| kind == 0)
+    }
+
     pub(crate) fn read(bytes: &[u8]) -> Option<Frame> {
         let mut reader = Reader::new(bytes);
         let kind = u8::decode(&mut reader)?;
@@ -91,12 +98,30 @@ pub fn header(plan: &Plan, shard: u32) -> Header {
     }
 }
 
-/// Looks whether the file of a shard is whole and its own.
+/// Looks whether the file of a shard is whole and its own. Calls `begins` with each point that has runs in it, and the place of the first
+/// of its frames.
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub fn check(plan: &Plan, folder: &Path, shard: u32) -> Result<(), Defect> {
-    is_that_of(&verify(&path_of(folder, shard))?, plan, shard)
+pub fn check(plan: &Plan, folder: &Path, shard: u32, mut begins: impl FnMut(usize, u64)) -> Result<(), Defect> {
+    let mut reader = FrameReader::open(&path_of(folder, shard))?;
+    let mut runs = 0;
+    loop {
+        let place = reader.place();
+        let Some(frame) = reader.next_frame()? else { break };
+        match Frame::begins(frame) {
+            Some(point) => begins(point, place),
+            None => runs += 1,
+        }
+    }
+    is_that_of(reader.header(), plan, shard)?;
+    if runs != reader.header().runs {
+        return Err(Defect::Torn(format!(
+            "it holds {runs} runs, and its header says {}",
+            reader.header().runs
+        )));
+    }
+    Ok(())
 }
 
 /// Whether a file with this header is that of a shard.
@@ -157,7 +182,7 @@ struct Loaded {
 /// # Errors
 /// If files cannot be written, or the place holds a file of another plan.
 pub fn run(sweep: &mut Sweep<'_>, shard: u32, folder: &Path, threads: usize, observe: impl Fn(Progress)) -> Result<Ran, Fault> {
-    let replaced = match check(&sweep.plan, folder, shard) {
+    let replaced = match check(&sweep.plan, folder, shard, |_, _| ()) {
         Ok(()) => return Ok(Ran::Kept),
         Err(Defect::Missing) => None,
         Err(Defect::Torn(reason)) => Some(reason),

@@ -6,6 +6,8 @@
 //! the headers, frames and checksums that `sweep run` would have written. A process of its own then checks and merges them, as
 //! `sweep merge` does, and says what the kernel counted. With `--keep` the shards are left in `DIR`, for `meshsim sweep merge DIR`.
 
+#![expect(clippy::disallowed_methods, reason = "what is measured is time")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;

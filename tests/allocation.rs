@@ -1,5 +1,6 @@
 //! A run allocates nothing once warm: tables have grown to their high-water mark, and nothing grows with the number of requests. And
-//! callers that believe the same of an upstream have it once. Only who changes its mind about an endpoint may allocate.
+//! callers that believe the same of an upstream have it once. Only who changes its mind about an endpoint may allocate. And a merge of
+//! shards holds one point at a time.
 //!
 //! Two runs that differ only in length make the same number of allocations, but for a table or two that a rare crowd makes
 //! double once more. Each begins with a burst, so that the high-water mark comes early; both have as many buckets of time.
@@ -8,6 +9,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use meshsim::experiment::{Cell, Experiment};
 use meshsim::model::{Elision, RunOptions, run};
 use meshsim::policy::balancer::{Config, NAMES};
 use meshsim::policy::{
@@ -16,7 +18,9 @@ use meshsim::policy::{
 };
 use meshsim::random::Rng;
 use meshsim::replay::setup;
-use meshsim::scenario::{self, Overrides, Source};
+use meshsim::report::Extent;
+use meshsim::scenario::{self, Grid, Overrides, Source};
+use meshsim::sweep::{self, Cut, Input, Sweep};
 use meshsim::time::{Duration, Time};
 
 /// Everything that a request may meet: a network, nested and parallel calls, a queue that overflows, timeouts, retries, a fault.
@@ -328,4 +332,79 @@ fn a_pick_and_its_end_allocate_nothing() {
         }
     }
     assert!(wrong.is_empty(), "in 30,000 picks: {wrong:?}");
+}
+
+/// Two variants and some seconds, so that a run's result has some thousand bytes.
+const SWEEP: &str = "
+apiVersion: meshsim/v1
+name: many
+duration: 20s
+warmup: 1s
+topology:
+  services:
+    s: {replicas: 4, concurrency: 1, operations: {get: [{work: {exponential: {mean: 10ms}}}]}}
+clients:
+  web: {call: s/get, arrivals: {poisson: {rate: 200/s}}}
+variants:
+  random: {mesh: {balancer: envoy/random}}
+  least_request: {mesh: {balancer: envoy/least_request}}
+";
+
+/// What a merge of made shards takes.
+#[derive(Debug)]
+struct Merged {
+    /// The most bytes on the heap at a time.
+    heap: u64,
+    /// Bytes of the shards.
+    shards: u64,
+}
+
+/// Merges a sweep of `points` points, of `replications` replications each, that was cut into `shards`. All have the results of the same two runs.
+fn merge(points: u32, replications: u32, shards: u32) -> Merged {
+    let source = Source::from_text("many.yaml", SWEEP.to_string());
+    let overrides = Overrides {
+        replications: Some(replications),
+        ..Overrides::default()
+    };
+    let axes = [format!("seed=1..{points}")];
+    let (grid, mut diagnostics) = Grid::open(&source, &overrides, &axes);
+    let input = Input::new(&source, &overrides, &axes);
+    let sweep = grid.and_then(|grid| Sweep::plan(grid, input, Cut::Shards(shards), &mut diagnostics));
+    let mut sweep = sweep.unwrap_or_else(|| panic!("{}", diagnostics.render(false)));
+    let scenario = sweep.grid.load_again(0).expect("it has been loaded").scenario;
+    let experiment = Experiment::of(&scenario);
+    let warmups = experiment.warmup(1, &|_| ());
+    let results = [0, 1].map(|variant| experiment.run_cell(Cell { variant, replication: 0 }, &warmups));
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |shard| sweep::run::write(&sweep.plan, shard, folder.path(), &warmups, |_, cell| &results[cell.variant]);
+    let bytes = (0..shards).map(|shard| write(shard).expect("it can be written")).sum();
+    let output = folder.path().join("results");
+    let counted = allocation_counter::measure(|| {
+        let whole = sweep::merge::check(&sweep.plan, folder.path()).expect("they are whole");
+        let merged = sweep::merge::merge(&whole, &output, Extent::Data, 1, |_| ()).expect("they can be merged");
+        assert_eq!(merged.points.len(), points as usize);
+    });
+    Merged {
+        heap: counted.bytes_max,
+        shards: bytes,
+    }
+}
+
+/// In numbers: a merge takes some megabytes for the point at hand, whatever there is on disk. What grows is the index: some kilobytes for a
+/// point, some bytes for a shard; and for each run of the point at hand the figures that intervals are made of.
+#[test]
+fn a_merge_holds_one_point_at_a_time() {
+    let few = merge(4, 20, 4);
+    let cut = merge(4, 20, 160);
+    let many = merge(36, 20, 36);
+    let long = merge(4, 200, 4);
+    println!("{few:?} {cut:?} {many:?} {long:?}");
+    let beyond = |merged: &Merged| merged.heap.saturating_sub(few.heap);
+    assert!(beyond(&cut) <= 156 * 100, "{} bytes for 156 shards", beyond(&cut));
+    assert!(beyond(&many) <= 32 * 6_000, "{} bytes for 32 points", beyond(&many));
+    assert!(beyond(&long) <= 360 * 4_000, "{} bytes for 360 runs", beyond(&long));
+    // The shards themselves are never in memory: these are 9 and 10 times as many runs.
+    assert!(many.shards > 8 * few.shards && long.shards > 9 * few.shards);
+    assert!(many.heap < many.shards / 8 && few.heap < 4_000_000, "{few:?} {many:?}");
 }

@@ -58,6 +58,7 @@ fn its_commands_work() {
     for file in [
         "results/online-boutique/report.html",
         "results/quickstart/summary.json",
+        "results/sweep/sweep.csv",
         "my-mesh.yaml",
         "meshsim.schema.json",
     ] {

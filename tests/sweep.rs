@@ -125,7 +125,10 @@ fn any_cut_and_order_gives_the_bytes_of_one_machine() {
         folder.path(),
         &["sweep", "run", "tiny.yaml", "-o", "whole", "--shards", "1", "--quiet"],
     );
-    well(folder.path(), &["sweep", "merge", "whole", "-o", "results/whole"]);
+    well(
+        folder.path(),
+        &["sweep", "merge", "whole", "-o", "results/whole", "--threads", "1"],
+    );
     // Seven shards of 24 runs: their ends lie within points, also within those whose warm-up pilots look for.
     for (turn, shard) in [6, 2, 0, 5, 1, 4, 3].into_iter().enumerate() {
         let threads = if turn % 2 == 0 { "1" } else { "3" };
@@ -146,7 +149,10 @@ fn any_cut_and_order_gives_the_bytes_of_one_machine() {
             ],
         );
     }
-    well(folder.path(), &["sweep", "merge", "cut", "-o", "results/cut"]);
+    well(
+        folder.path(),
+        &["sweep", "merge", "cut", "-o", "results/cut", "--threads", "3"],
+    );
     assert_same(&at("results/whole"), &at("results/cut"));
 
     // A point's folder is what `run` makes of the same values.
@@ -349,6 +355,76 @@ fn what_is_not_whole_is_named_refused_and_run_again() {
     assert!(said.contains("results of another sweep"), "{said}");
 }
 
+/// The names of all files below a folder.
+fn names(folder: &Path) -> Vec<String> {
+    tree(folder).into_iter().map(|(name, _)| name).collect()
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_leaves_whole_shards_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    // Twelve shards of one run, each of some tenths of a second: nobody is done before the interrupt comes.
+    let of = |output| {
+        let grid = ["--grid", "warmup=200ms", "--grid", "clients.web.arrivals.poisson.rate=300/s"];
+        let cut = ["--replications", "6", "--duration", "600s", "--threads", "1", "-o", output];
+        [&["sweep", "run", "tiny.yaml", "--quiet"][..], &grid, &cut].concat()
+    };
+    let in_twelve = [&of("cut")[..], &["--shards", "12"]].concat();
+    let mut running = command(folder.path(), &in_twelve);
+    let running = running
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped());
+    let mut child = running.spawn().expect("meshsim starts");
+    while !at("cut/shard-00001.bin").exists() {
+        assert_eq!(child.try_wait().expect("it can be asked"), None, "it has ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill").success());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("interrupted"));
+
+    let status = ill(folder.path(), &["sweep", "status", "cut", "--format", "json"], 3);
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let complete = status["complete"].as_array().expect("a list").len();
+    assert!((2..12).contains(&complete), "{status}");
+    let expected: Vec<String> = (0..complete).map(|shard| format!("shard-{shard:05}.bin")).collect();
+    assert_eq!(status["complete"], serde_json::json!((0..complete).collect::<Vec<_>>()));
+    assert_eq!(
+        (&status["corrupt"], &status["foreign"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
+    // Neither a part of a shard nor a file under another name.
+    let mut left = names(&at("cut"));
+    left.retain(|name| !name.starts_with("provenance/") && name != "plan.json");
+    assert_eq!(left, expected);
+    assert!(names(&at("cut/provenance")).iter().all(|name| name.ends_with(".json")));
+    let said = ill(folder.path(), &["sweep", "merge", "cut", "-o", "r"], 3);
+    assert!(
+        said.contains(&format!("missing: shards {}", status["array"].as_str().expect("text"))),
+        "{said}"
+    );
+    assert!(!at("r").exists());
+
+    // The same command goes on where it was, and what comes out is what one go gives.
+    let said = well(folder.path(), &in_twelve);
+    assert_eq!(
+        (said.matches(": kept,").count(), said.matches(": done,").count()),
+        (complete, 12 - complete)
+    );
+    well(folder.path(), &of("whole"));
+    for from in ["cut", "whole"] {
+        well(
+            folder.path(),
+            &["sweep", "merge", from, "-o", &format!("results/{from}"), "--no-report"],
+        );
+    }
+    assert_same(&at("results/whole"), &at("results/cut"));
+}
+
 #[test]
 fn an_array_job_finds_its_shard_in_the_environment() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -469,6 +545,10 @@ fn drivers_hold_the_command_as_it_is_to_be_run() {
             "shards",
             "--set",
             "description=it's mine",
+            "--interval",
+            "bootstrap",
+            "--indifference",
+            "2%",
         ];
         well(folder.path(), &arguments)
     };
@@ -478,11 +558,14 @@ fn drivers_hold_the_command_as_it_is_to_be_run() {
         "{slurm}"
     );
     assert!(
-        slurm.contains(r"--set 'description=it'\''s mine' --shards 12 -o shards"),
+        slurm.contains(r"--set 'description=it'\''s mine' --indifference 2% --interval bootstrap --shards 12 -o shards"),
         "{slurm}"
     );
     let dask = emit("dask");
-    assert!(dask.contains(r#""--set","description=it's mine","--shards","12""#), "{dask}");
+    assert!(
+        dask.contains(r#""--set","description=it's mine","--indifference","2%","--interval","bootstrap","--shards","12""#),
+        "{dask}"
+    );
     let aws: serde_json::Value = serde_json::from_str(&emit("aws-batch")).expect("JSON");
     assert_eq!(aws["arrayProperties"]["size"], 12);
     let google: serde_json::Value = serde_json::from_str(&emit("gcp-batch")).expect("JSON");

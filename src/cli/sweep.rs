@@ -179,6 +179,10 @@ struct MergeArgs {
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
 
+    /// Threads to merge on, each with a point in memory; results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+
     /// Writes data only: neither charts nor the pages of points
     #[arg(long)]
     no_report: bool,
@@ -296,9 +300,7 @@ fn run_shards(args: &RunArgs) -> anyhow::Result<Exit> {
         Some(index) => index..index + 1,
         None => 0..count,
     };
-    let threads = args
-        .threads
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = threads(args.threads);
     sweep::run::prepare(&sweep.plan, &args.output)?;
     let is_one = which.index.is_some();
     for shard in shards {
@@ -311,6 +313,11 @@ fn run_shards(args: &RunArgs) -> anyhow::Result<Exit> {
         );
     }
     Ok(Exit::Success)
+}
+
+/// As many as was asked for, or as there are cores.
+fn threads(asked: Option<u16>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
 }
 
 fn run_one(args: &RunArgs, sweep: &mut Sweep<'_>, shard: u32, threads: usize) -> anyhow::Result<()> {
@@ -398,12 +405,12 @@ fn status_text(status: &status::Status, folder: &Path) -> String {
 fn merge_shards(args: &MergeArgs) -> anyhow::Result<Exit> {
     let begin = provenance::now();
     let plan = status::read_plan(&args.folder)?;
-    merge::check(&plan, &args.folder)?;
+    let whole = merge::check(&plan, &args.folder)?;
     let extent = if args.no_report { Extent::Data } else { Extent::All };
     let points = plan.points.len();
     let drawer = progress::Steps::new(&plan.scenario, points, args.quiet);
     let mut writing = Some(interrupt::uninterrupted());
-    let results = merge::merge(&plan, &args.folder, &args.output, extent, |merged| {
+    let results = merge::merge(&whole, &args.output, extent, threads(args.threads), |merged| {
         drawer.observe(merged);
         writing = writing.take().map(interrupt::give_way);
     })?;

@@ -12,6 +12,8 @@ pub mod html;
 pub mod json;
 pub mod moves;
 mod named;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod replications;
 mod summarize;
 pub mod summary;
@@ -57,8 +59,10 @@ impl Results {
             ("timeseries.csv".to_string(), csv::timeseries(&self.curves)),
             ("latency.csv".to_string(), csv::latency(&self.curves)),
             ("replications.csv".to_string(), self.replications.csv()),
-            ("summary.json".to_string(), json::summary(&self.summary)),
         ]);
+        #[cfg(feature = "parquet")]
+        files.extend(parquet::of_tables(&files));
+        files.push(("summary.json".to_string(), json::summary(&self.summary)));
         files
     }
 

@@ -4,7 +4,7 @@
 //! later (a disk, a copy that was cut short) the checksum finds. `docs/scale.md` says what every byte means.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -127,13 +127,14 @@ impl std::fmt::Display for Defect {
 /// Files that are being written, so that an interrupt can take them away.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Takes away what is being written: for a process that ends without unwinding.
+/// Takes away what is being written: for a process that ends now, without unwinding. Whoever begins another file waits for the end.
 pub fn abandon() {
     let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     unfinished.iter().for_each(|path| {
         // It may have been renamed this moment.
         let _ = std::fs::remove_file(path);
     });
+    std::mem::forget(unfinished);
 }
 
 /// Makes a file beside `path`, to be renamed when it is whole.
@@ -150,11 +151,10 @@ pub(crate) fn beside(path: &Path) -> Result<Beside, Fault> {
     // A temporary file is its owner's alone; a result is for whom the user's mask says.
     #[cfg(unix)]
     builder.permissions(<std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
+    // Held until it is noted: there is no moment in which an interrupt would leave it behind.
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     let file = builder.tempfile_in(folder).map_err(|error| told("write", path, &error))?;
-    UNFINISHED
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(file.path().to_path_buf());
+    unfinished.push(file.path().to_path_buf());
     Ok(Beside {
         file: Some(file),
         place: path.to_path_buf(),
@@ -297,8 +297,11 @@ impl Write for Hashed {
 /// Reads a file frame by frame and checks it on the way.
 pub struct FrameReader {
     from: BufReader<File>,
-    hash: Xxh3,
+    /// Of all bytes so far; `None` if it was opened in the middle.
+    hash: Option<Xxh3>,
     header: Header,
+    /// Where the next frame begins.
+    place: u64,
     /// Bytes that are left for frames, their lengths included.
     left: u64,
     frames: u64,
@@ -325,12 +328,31 @@ impl FrameReader {
         let left = size.checked_sub(HEADER_BYTES as u64 + TRAILER_BYTES);
         Ok(FrameReader {
             from,
-            hash,
+            hash: Some(hash),
             header,
+            place: HEADER_BYTES as u64,
             left: left.ok_or_else(cut_short)?,
             frames: 0,
             frame: Vec::new(),
         })
+    }
+
+    /// Opens a file that [`FrameReader::open`] has found whole, where [`FrameReader::place`] was: what is left is not checked again.
+    ///
+    /// # Errors
+    /// If it is not there, or has become shorter.
+    pub fn open_at(path: &Path, place: u64) -> Result<FrameReader, Defect> {
+        let mut reader = FrameReader::open(path)?;
+        let skipped = place.checked_sub(HEADER_BYTES as u64).ok_or_else(cut_short)?;
+        reader.left = reader.left.checked_sub(skipped).ok_or_else(cut_short)?;
+        reader.from.seek(SeekFrom::Start(place)).map_err(broken)?;
+        (reader.place, reader.hash) = (place, None);
+        Ok(reader)
+    }
+
+    /// Where the next frame begins, in bytes from the start of the file.
+    pub fn place(&self) -> u64 {
+        self.place
     }
 
     /// Whose results these are.
@@ -352,17 +374,20 @@ impl FrameReader {
         self.left = left.ok_or_else(cut_short)?;
         self.frame.resize(length as usize, 0);
         self.from.read_exact(&mut self.frame).map_err(broken)?;
-        self.hash.update(&self.frame);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&self.frame);
+        }
         self.frames += 1;
+        self.place += 4 + u64::from(length);
         Ok(Some(&self.frame))
     }
 
     fn end(&mut self) -> Result<(), Defect> {
         let frames = u64::from_le_bytes(self.read()?);
-        let expected = self.hash.digest();
+        let expected = self.hash.as_ref().map(Xxh3::digest);
         let mut checksum = [0; 8];
         self.from.read_exact(&mut checksum).map_err(broken)?;
-        if u64::from_le_bytes(checksum) != expected || frames != self.frames {
+        if expected.is_some_and(|expected| u64::from_le_bytes(checksum) != expected || frames != self.frames) {
             return Err(Defect::Torn("its checksum is wrong".to_string()));
         }
         match self.from.read(&mut [0]) {
@@ -374,7 +399,9 @@ impl FrameReader {
     fn read<const N: usize>(&mut self) -> Result<[u8; N], Defect> {
         let mut bytes = [0; N];
         self.from.read_exact(&mut bytes).map_err(broken)?;
-        self.hash.update(&bytes);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&bytes);
+        }
         Ok(bytes)
     }
 }
@@ -390,16 +417,6 @@ fn broken(error: io::Error) -> Defect {
     }
 }
 
-/// Reads a file from end to end.
-///
-/// # Errors
-/// If it is not there, or not as it was written.
-pub fn verify(path: &Path) -> Result<Header, Defect> {
-    let mut reader = FrameReader::open(path)?;
-    while reader.next_frame()?.is_some() {}
-    Ok(*reader.header())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -412,6 +429,13 @@ mod tests {
         first_run: 30,
         runs: 2,
     };
+
+    /// Reads a file from end to end.
+    fn verify(path: &Path) -> Result<Header, Defect> {
+        let mut reader = FrameReader::open(path)?;
+        while reader.next_frame()?.is_some() {}
+        Ok(*reader.header())
+    }
 
     fn write(path: &Path) -> Vec<u8> {
         let mut writer = FrameWriter::new(path, &HEADER).expect("it can be written");
@@ -431,8 +455,13 @@ mod tests {
         let mut reader = FrameReader::open(&path).expect("it is whole");
         assert_eq!(*reader.header(), HEADER);
         assert_eq!(reader.next_frame(), Ok(Some(&b"one"[..])));
+        let second = reader.place();
         assert_eq!(reader.next_frame(), Ok(Some(&[7; 300][..])));
         assert_eq!(reader.next_frame(), Ok(None));
+        let mut reader = FrameReader::open_at(&path, second).expect("it is whole");
+        assert_eq!(reader.next_frame(), Ok(Some(&[7; 300][..])));
+        assert_eq!(reader.next_frame(), Ok(None));
+        assert!(FrameReader::open_at(&path, 1 << 20).is_err());
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
         assert!(
             !UNFINISHED

@@ -1,15 +1,18 @@
-//! From shards to results: the runs are read in their order and folded one at a time, so memory holds the fold of one point, whatever
-//! there is on disk. A point's folder has the bytes that `run` with the point's values as `--set` writes.
+//! From shards to results: the runs of a point are read in their order and folded one at a time, so memory holds the folds of as many
+//! points as there are threads, whatever there is on disk. A point's folder has the bytes that `run` with the point's values as `--set`
+//! writes.
 
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Cell, Experiment, Outcome, Scenario, Warmups};
+use crate::experiment::{Cell, Experiment, Outcome, Scenario, Warmups, in_order};
 use crate::model::RunResult;
-use crate::report::{Extent, Named, Results, csv, write};
+use crate::report::{Extent, Named, NamedBytes, Results, csv, write};
 use crate::scenario::Grid;
-use crate::sweep::file::{FrameReader, write_whole};
+use crate::sweep::file::{Defect, FrameReader, write_whole};
 use crate::sweep::plan::{AxisPlan, Cut, Plan, PointPlan, Sweep};
 use crate::sweep::run::{Frame, is_that_of, path_of};
 use crate::sweep::status::{self, Status};
@@ -57,14 +60,27 @@ pub struct PointResults {
     pub rows: Vec<Row>,
 }
 
+/// A folder whose shards have all been found whole.
+pub struct Whole<'p> {
+    plan: &'p Plan,
+    folder: &'p Path,
+    /// By point: the first shard that has runs of it, and where its frames begin there.
+    places: Vec<Option<(u32, u64)>>,
+}
+
 /// Checks every shard of `folder`.
 ///
 /// # Errors
 /// Names what is missing, corrupt or foreign.
-pub fn check(plan: &Plan, folder: &Path) -> Result<(), Fault> {
-    let status = status::look(plan, folder)?;
+pub fn check<'p>(plan: &'p Plan, folder: &'p Path) -> Result<Whole<'p>, Fault> {
+    let mut places = vec![None; plan.points.len()];
+    let status = status::look_at_each(plan, folder, |shard, point, place| {
+        if let Some(first @ None) = places.get_mut(point) {
+            *first = Some((shard, place));
+        }
+    })?;
     if status.is_complete() {
-        Ok(())
+        Ok(Whole { plan, folder, places })
     } else {
         Err(refusal(&status, folder))
     }
@@ -89,25 +105,26 @@ fn refusal(status: &Status, folder: &Path) -> Fault {
     Fault::new(text)
 }
 
-/// Merges the shards of `plan` in `folder`, which [`check`] has found whole, and writes the results to `output`. Calls `merged` after each
-/// point with how many there have been.
+/// Merges shards on `threads` threads and writes the results to `output`; what is written does not depend on `threads`. Calls `merged`
+/// after each point with how many there have been.
 ///
 /// # Errors
 /// If a shard is not as the plan says, or results cannot be written.
 pub fn merge(
-    plan: &Plan,
-    folder: &Path,
+    whole: &Whole<'_>,
     output: &Path,
     extent: Extent,
+    threads: usize,
     mut merged: impl FnMut(usize),
 ) -> Result<SweepResults, Fault> {
+    let Whole { plan, folder, .. } = *whole;
     refuse_another(plan, output)?;
     let (source, overrides) = (plan.input.source(), plan.input.overrides());
     let (grid, mut diagnostics) = Grid::open(&source, &overrides, &plan.input.grid);
     let grid = grid.ok_or_else(|| not_ours(folder))?;
     let cut = Cut::Shards(plan.shards.len() as u32);
     let sweep = Sweep::plan(grid, plan.input.clone(), cut, &mut diagnostics);
-    let mut sweep = sweep
+    let sweep = sweep
         .filter(|sweep| sweep.plan.digest == plan.digest)
         .ok_or_else(|| not_ours(folder))?;
 
@@ -121,42 +138,94 @@ pub fn merge(
         grid: plan.grid.clone(),
         points: Vec::new(),
     };
-    let mut frames = Frames::new(plan, folder);
     let mut table = SweepTable::new(&output.join("sweep.csv"), &plan.grid)?;
-    for (index, point) in plan.points.iter().enumerate() {
-        let at = sweep.grid.load_again(index);
-        let scenario = at.ok_or_else(|| not_ours(folder))?.scenario;
-        let outcome = fold(&scenario, index, &mut frames)?;
-        let results = Results::new(&scenario, &outcome);
-        let name = format!("{POINTS}/{}", point.folder);
-        let place = output.join(&name);
-        write::write_folder(&place, &results.files(extent)).map_err(|error| told("write", &place, &error))?;
-        table.add(point, &csv::summary(&results.summary))?;
-        if index == 0 {
-            found.description.clone_from(&results.summary.description);
-        }
-        found.points.push(PointResults {
-            name: point.name.clone(),
-            folder: name,
-            values: Named(
-                plan.grid
-                    .iter()
-                    .map(|axis| axis.path.clone())
-                    .zip(point.values.clone())
-                    .collect(),
-            ),
-            scenario_digest: point.digest.clone(),
-            answer: results.summary.answer.clone(),
-            rows: table::rows(&results.summary),
+    // Points are loaded one at a time; that is a small part of the work.
+    let grid = Mutex::new(sweep.grid);
+    let load = |point| grid.lock().unwrap_or_else(PoisonError::into_inner).load_again(point);
+    let fold = |point: usize| {
+        let scenario = load(point).ok_or_else(|| not_ours(folder))?.scenario;
+        let outcome = fold(&scenario, point, &mut Frames::of(whole, point))?;
+        Ok(Point::new(&Results::new(&scenario, &outcome), extent))
+    };
+    let points: Vec<usize> = (0..plan.points.len()).collect();
+    let mut written = Ok(());
+    // What is written is written here, by whom `merged` can hold up between two points.
+    in_order(&points, threads, fold, |index, point: Result<Point, Fault>| {
+        written = point.and_then(|point| {
+            if index == 0 {
+                found.description.clone_from(&point.description);
+            }
+            found.points.push(point.write(plan, index, output, &mut table)?);
+            merged(index + 1);
+            Ok(())
         });
-        merged(index + 1);
-    }
-    frames.end()?;
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    });
+    written?;
     table.finish()?;
+    #[cfg(feature = "parquet")]
+    write_parquet(output, &plan.grid)?;
     write_whole(&output.join("report.html"), &table::page(&found))?;
     // Last, so that it stands for the others.
     write_whole(&output.join("sweep.json"), &to_json(&found))?;
     Ok(found)
+}
+
+/// What came of one point, ready to be written.
+struct Point {
+    description: String,
+    answer: String,
+    rows: Vec<Row>,
+    /// Its `summary.csv`.
+    summary: Vec<u8>,
+    files: Vec<NamedBytes>,
+}
+
+impl Point {
+    fn new(results: &Results, extent: Extent) -> Point {
+        Point {
+            description: results.summary.description.clone(),
+            answer: results.summary.answer.clone(),
+            rows: table::rows(&results.summary),
+            summary: csv::summary(&results.summary),
+            files: results.files(extent),
+        }
+    }
+
+    fn write(self, plan: &Plan, index: usize, output: &Path, table: &mut SweepTable) -> Result<PointResults, Fault> {
+        let point = &plan.points[index];
+        let name = format!("{POINTS}/{}", point.folder);
+        let place = output.join(&name);
+        write::write_folder(&place, &self.files).map_err(|error| told("write", &place, &error))?;
+        table.add(point, &self.summary)?;
+        let values = plan.grid.iter().map(|axis| axis.path.clone()).zip(point.values.clone());
+        Ok(PointResults {
+            name: point.name.clone(),
+            folder: name,
+            values: Named(values.collect()),
+            scenario_digest: point.digest.clone(),
+            answer: self.answer,
+            rows: self.rows,
+        })
+    }
+}
+
+/// `sweep.parquet`, from `sweep.csv`. A column of the grid has numbers if all of its values are.
+#[cfg(feature = "parquet")]
+fn write_parquet(output: &Path, grid: &[AxisPlan]) -> Result<(), Fault> {
+    use crate::report::parquet::{Type, copy};
+    let (from, to) = (output.join("sweep.csv"), output.join("sweep.parquet"));
+    let axes = grid
+        .iter()
+        .map(|axis| Type::of_values(axis.values.iter().map(String::as_str)));
+    let types: Vec<Type> = std::iter::once(Type::Text).chain(axes).collect();
+    let csv = std::fs::File::open(&from).map_err(|error| told("read", &from, &error))?;
+    let mut beside = file::beside(&to)?;
+    copy(csv, beside.file(), &types).map_err(|error| told("write", &to, &error))?;
+    beside.place()
 }
 
 /// `sweep.json`, with a line feed at its end.
@@ -175,10 +244,15 @@ fn not_ours(folder: &Path) -> Fault {
 
 /// Results of another sweep are not mixed with these.
 fn refuse_another(plan: &Plan, output: &Path) -> Result<(), Fault> {
+    /// All that is read of them.
+    #[derive(Deserialize)]
+    struct There {
+        digest: String,
+    }
     let path = output.join("sweep.json");
     let Ok(bytes) = std::fs::read(&path) else { return Ok(()) };
-    let there: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-    if there.is_some_and(|there| there["digest"] == *plan.sweep) {
+    let there: Option<There> = serde_json::from_slice(&bytes).ok();
+    if there.is_some_and(|there| there.digest == plan.sweep) {
         return Ok(());
     }
     Err(Fault::new(format!(
@@ -229,44 +303,56 @@ fn fits(scenario: &Scenario, cell: Cell, result: &RunResult) -> bool {
         && result.windows.iter().all(is_of_window)
 }
 
-/// The frames of all shards, in their order.
+/// The frames of a point, in their order.
 struct Frames<'p> {
     plan: &'p Plan,
     folder: &'p Path,
+    /// Where the first frame is.
+    place: Option<(u32, u64)>,
     /// The shard that is read next, or now.
     shard: u32,
     reader: Option<FrameReader>,
 }
 
 impl<'p> Frames<'p> {
-    fn new(plan: &'p Plan, folder: &'p Path) -> Frames<'p> {
+    fn of(whole: &Whole<'p>, point: usize) -> Frames<'p> {
+        let place = whole.places[point];
         Frames {
-            plan,
-            folder,
-            shard: 0,
+            plan: whole.plan,
+            folder: whole.folder,
+            place,
+            shard: place.map_or(0, |(shard, _)| shard),
             reader: None,
         }
     }
 
-    /// What the next frame holds; `None` behind the last shard.
-    fn next(&mut self) -> Result<Option<Frame>, Fault> {
+    fn open(&mut self) -> Result<FrameReader, Defect> {
+        let path = path_of(self.folder, self.shard);
+        let reader = match self.place.take() {
+            Some((_, place)) => FrameReader::open_at(&path, place),
+            None => FrameReader::open(&path),
+        }?;
+        is_that_of(reader.header(), self.plan, self.shard).map(|()| reader)
+    }
+
+    /// What the next frame holds.
+    fn next(&mut self) -> Result<Frame, Fault> {
         loop {
-            if self.reader.is_none() {
-                if self.shard as usize == self.plan.shards.len() {
-                    return Ok(None);
-                }
-                let reader = FrameReader::open(&path_of(self.folder, self.shard)).map_err(|defect| self.broken(&defect))?;
-                is_that_of(reader.header(), self.plan, self.shard).map_err(|defect| self.broken(&defect))?;
-                self.reader = Some(reader);
+            if self.shard as usize == self.plan.shards.len() {
+                return Err(self.strange());
             }
-            let reader = self.reader.as_mut().expect("it has just been opened");
+            let reader = match self.reader.take() {
+                Some(reader) => Ok(reader),
+                None => self.open(),
+            };
+            let reader = self.reader.insert(reader.map_err(|defect| self.broken(&defect))?);
             let frame = match reader.next_frame() {
                 Ok(Some(bytes)) => Some(Frame::read(bytes)),
                 Ok(None) => None,
                 Err(defect) => return Err(self.broken(&defect)),
             };
             match frame {
-                Some(Some(frame)) => return Ok(Some(frame)),
+                Some(Some(frame)) => return Ok(frame),
                 Some(None) => return Err(self.strange()),
                 None => {
                     self.reader = None;
@@ -278,7 +364,7 @@ impl<'p> Frames<'p> {
 
     fn warmups(&mut self, point: usize) -> Result<Warmups, Fault> {
         match self.next()? {
-            Some(Frame::Warmups(found, warmups)) if found == point => Ok(warmups),
+            Frame::Warmups(found, warmups) if found == point => Ok(warmups),
             _ => Err(self.strange()),
         }
     }
@@ -287,24 +373,18 @@ impl<'p> Frames<'p> {
     fn run(&mut self, point: usize, cell: Cell, warmups: &Warmups) -> Result<Box<RunResult>, Fault> {
         loop {
             match self.next()? {
-                Some(Frame::Warmups(found, again)) if found == point && again == *warmups => {}
-                Some(Frame::Run(found, of, result)) if (found, of) == (point, cell) => return Ok(result),
+                Frame::Warmups(found, again) if found == point && again == *warmups => {}
+                Frame::Run(found, of, result) if (found, of) == (point, cell) => return Ok(result),
                 _ => return Err(self.strange()),
             }
         }
     }
 
-    fn end(&mut self) -> Result<(), Fault> {
-        if self.next()?.is_some() { Err(self.strange()) } else { Ok(()) }
-    }
-
     fn strange(&self) -> Fault {
-        self.broken(&file::Defect::Torn(
-            "it does not hold the runs that the plan says".to_string(),
-        ))
+        self.broken(&Defect::Torn("it does not hold the runs that the plan says".to_string()))
     }
 
-    fn broken(&self, defect: &file::Defect) -> Fault {
+    fn broken(&self, defect: &Defect) -> Fault {
         let shard = self.shard.min(self.plan.shards.len() as u32 - 1);
         Fault::new(format!("`{}` is {defect}", path_of(self.folder, shard).display()))
     }

@@ -7,7 +7,7 @@ use crate::experiment::{Cell, Experiment, Progress, Warmups, in_order};
 use crate::model::RunResult;
 use crate::scenario::Scenario;
 use crate::sweep::bytes::{Encoded, Reader, Writer};
-use crate::sweep::file::{Defect, FrameReader, FrameWriter, Header, Kind, verify, write_whole};
+use crate::sweep::file::{Defect, FrameReader, FrameWriter, Header, Kind, write_whole};
 use crate::sweep::plan::{self, Plan, Sweep};
 use crate::sweep::{Fault, told};
 
@@ -56,6 +56,13 @@ impl Frame {
         writer.into_bytes()
     }
 
+    /// The point whose runs begin here, if this is where they do.
+    fn begins(bytes: &[u8]) -> Option<usize> {
+        let mut reader = Reader::new(bytes);
+        let kind = u8::decode(&mut reader)?;
+        usize::decode(&mut reader).filter(|_| kind == 0)
+    }
+
     pub(crate) fn read(bytes: &[u8]) -> Option<Frame> {
         let mut reader = Reader::new(bytes);
         let kind = u8::decode(&mut reader)?;
@@ -91,12 +98,30 @@ pub fn header(plan: &Plan, shard: u32) -> Header {
     }
 }
 
-/// Looks whether the file of a shard is whole and its own.
+/// Looks whether the file of a shard is whole and its own. Calls `begins` with each point that has runs in it, and the place of the first
+/// of its frames.
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub fn check(plan: &Plan, folder: &Path, shard: u32) -> Result<(), Defect> {
-    is_that_of(&verify(&path_of(folder, shard))?, plan, shard)
+pub fn check(plan: &Plan, folder: &Path, shard: u32, mut begins: impl FnMut(usize, u64)) -> Result<(), Defect> {
+    let mut reader = FrameReader::open(&path_of(folder, shard))?;
+    let mut runs = 0;
+    loop {
+        let place = reader.place();
+        let Some(frame) = reader.next_frame()? else { break };
+        match Frame::begins(frame) {
+            Some(point) => begins(point, place),
+            None => runs += 1,
+        }
+    }
+    is_that_of(reader.header(), plan, shard)?;
+    if runs != reader.header().runs {
+        return Err(Defect::Torn(format!(
+            "it holds {runs} runs, and its header says {}",
+            reader.header().runs
+        )));
+    }
+    Ok(())
 }
 
 /// Whether a file with this header is that of a shard.
@@ -157,7 +182,7 @@ struct Loaded {
 /// # Errors
 /// If files cannot be written, or the place holds a file of another plan.
 pub fn run(sweep: &mut Sweep<'_>, shard: u32, folder: &Path, threads: usize, observe: impl Fn(Progress)) -> Result<Ran, Fault> {
-    let replaced = match check(&sweep.plan, folder, shard) {
+    let replaced = match check(&sweep.plan, folder, shard, |_, _| ()) {
         Ok(()) => return Ok(Ran::Kept),
         Err(Defect::Missing) => None,
         Err(Defect::Torn(reason)) => Some(reason),
@@ -171,17 +196,11 @@ pub fn run(sweep: &mut Sweep<'_>, shard: u32, folder: &Path, threads: usize, obs
     let (mut group, mut tasks) = (Vec::new(), Vec::new());
     for (point, runs) in sweep.plan.points_of(runs) {
         let loaded = load(sweep, point)?;
-        let variants = loaded.scenario.variants.len() as u64;
-        let is_whole = runs.end - runs.start == sweep.plan.points[point].runs_total();
+        let about = &sweep.plan.points[point];
+        let is_whole = runs.end - runs.start == about.runs_total();
         let warmups = warmups(&sweep.plan, &loaded, folder, threads, is_whole)?;
         let place = group.len();
-        tasks.extend(runs.map(|run| {
-            let cell = Cell {
-                variant: (run % variants) as usize,
-                replication: (run / variants) as u32,
-            };
-            (place, cell)
-        }));
+        tasks.extend(runs.map(|run| (place, about.cell(run))));
         group.push(Loaded { warmups, ..loaded });
         if tasks.len() as u64 >= RUNS_PER_THREAD * threads as u64 {
             run_group(&group, &tasks, threads, &mut writer, &observe)?;
@@ -192,6 +211,29 @@ pub fn run(sweep: &mut Sweep<'_>, shard: u32, folder: &Path, threads: usize, obs
     run_group(&group, &tasks, threads, &mut writer, &observe)?;
     let bytes = writer.finish()?;
     Ok(Ran::Done { bytes, replaced })
+}
+
+/// Writes the file of a shard from what is at hand: for whoever runs cells in another way than [`run`] does. Gives its size in bytes.
+/// `warmups` are those of every point; `result` gives that of a cell of a point.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write<'r>(
+    plan: &Plan,
+    shard: u32,
+    folder: &Path,
+    warmups: &Warmups,
+    result: impl Fn(usize, Cell) -> &'r RunResult,
+) -> Result<u64, Fault> {
+    let mut writer = FrameWriter::new(&path_of(folder, shard), &header(plan, shard))?;
+    for (point, runs) in plan.points_of(plan.shards[shard as usize].runs()) {
+        writer.frame(&Frame::warmups(point, warmups))?;
+        for run in runs {
+            let cell = plan.points[point].cell(run);
+            writer.frame(&Frame::run(point, cell, result(point, cell)))?;
+        }
+    }
+    writer.finish()
 }
 
 fn load(sweep: &mut Sweep<'_>, point: usize) -> Result<Loaded, Fault> {

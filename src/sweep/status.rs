@@ -93,6 +93,11 @@ pub fn of(folder: &Path) -> Result<Status, Fault> {
 /// # Errors
 /// If the folder cannot be read.
 pub fn look(plan: &Plan, folder: &Path) -> Result<Status, Fault> {
+    look_at_each(plan, folder, |_, _, _| ())
+}
+
+/// The same; calls `begins` with each shard, each point that has runs in it, and the place of the first of its frames.
+pub(crate) fn look_at_each(plan: &Plan, folder: &Path, mut begins: impl FnMut(u32, usize, u64)) -> Result<Status, Fault> {
     let mut status = Status {
         schema: SCHEMA.to_string(),
         scenario: plan.scenario.clone(),
@@ -111,7 +116,7 @@ pub fn look(plan: &Plan, folder: &Path) -> Result<Status, Fault> {
             file: name_of(&run::path_of(Path::new(""), shard)),
             reason,
         };
-        match run::check(plan, folder, shard) {
+        match run::check(plan, folder, shard, |point, place| begins(shard, point, place)) {
             Ok(()) => status.complete.push(shard),
             Err(Defect::Missing) => status.missing.push(shard),
             Err(Defect::Torn(reason)) => status.corrupt.push(broken(reason)),

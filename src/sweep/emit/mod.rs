@@ -120,6 +120,11 @@ fn changes(input: &Input) -> Vec<String> {
         .duration
         .iter()
         .for_each(|duration| add("--duration", duration.to_string()));
+    input
+        .indifference
+        .iter()
+        .for_each(|indifference| add("--indifference", indifference.clone()));
+    input.interval.iter().for_each(|interval| add("--interval", interval.clone()));
     input.grid.iter().for_each(|grid| add("--grid", grid.clone()));
     options.extend(input.force.then(|| "--force".to_string()));
     options

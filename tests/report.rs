@@ -140,7 +140,8 @@ fn answer_says_who_won_and_by_how_much() {
         10,
     );
     assert!(
-        sentence.starts_with("round_robin: failures ") && sentence.contains("; peak_ewma: p99 1.5"),
+        sentence.starts_with("round_robin: failures ")
+            && sentence.contains("; peak_ewma, which fails more, has the lower p99 of what succeeds: 2"),
         "{sentence}"
     );
 }

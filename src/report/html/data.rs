@@ -7,7 +7,7 @@ use crate::report::Results;
 use crate::report::answer;
 use crate::report::chart::{CLIENTS_MAX, heat, series_tones, services_by_imbalance, topology};
 use crate::report::curves::Latencies;
-use crate::report::format;
+use crate::report::format::rounded;
 use crate::report::summary::{Summary, VariantSummary};
 
 /// Points of a distribution.
@@ -334,12 +334,4 @@ fn mesh(summary: &Summary) -> Option<Mesh> {
         nodes: nodes.collect(),
         edges: edges.collect(),
     })
-}
-
-/// The nearest number of so many significant digits.
-fn rounded(value: f64, significant: usize) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return 0.0;
-    }
-    format::exponential(value, significant).parse().expect("a number")
 }

@@ -162,8 +162,12 @@
     themes?.setAttribute("aria-pressed", String(dark()));
     redraw();
   };
+  const intervals = document.getElementById("intervals");
+  intervals?.addEventListener("click", () => {
+    intervals.setAttribute("aria-pressed", String(root.classList.toggle("telling")));
+  });
   if (themes) {
-    themes.hidden = false;
+    document.getElementById("view").hidden = false;
     themes.addEventListener("click", () => {
       const theme = dark() ? "light" : "dark";
       setTheme(theme);

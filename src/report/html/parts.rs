@@ -2,12 +2,17 @@
 
 use std::fmt::Write;
 
-use serde::Serialize;
-
 use crate::report::Named;
 use crate::report::chart::escape;
 use crate::report::format;
 use crate::report::summary::Value;
+
+/// Where there is no figure.
+pub const NOTHING: &str = "n/a";
+/// A time that was not reached.
+pub const NEVER: &str = "never";
+/// Where there is nothing to list.
+const NONE: &str = "none";
 
 /// A cell of a table: its words, and what is told of them on asking.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,16 +45,27 @@ impl Cell {
         }
     }
 
+    /// Whether it is words, not a figure or the lack of one.
+    fn is_text(&self) -> bool {
+        let is_figure = [NOTHING, NEVER, NONE].iter().any(|word| self.text.starts_with(word));
+        !is_figure && self.text.starts_with(char::is_alphabetic)
+    }
+
+    /// Whether nothing is known, or nothing happened.
+    fn is_nothing(&self) -> bool {
+        [NOTHING, NONE, "0", "0 %", ""].contains(&self.text.as_str())
+    }
+
     /// A whole number.
     pub fn count(value: &Value) -> Cell {
-        Cell::of(value, |value| value.value.map_or_else(|| "n/a".to_string(), format::count))
+        Cell::of(value, |value| value.value.map_or_else(|| NOTHING.to_string(), format::count))
     }
 
     /// A duration of several, by its name.
     pub fn latency(figures: &Named<Value>, name: &str) -> Cell {
         figures
             .get(name)
-            .map_or_else(|| Cell::from("n/a"), |value| Cell::of(value, format::latency))
+            .map_or_else(|| Cell::from(NOTHING), |value| Cell::of(value, format::latency))
     }
 }
 
@@ -62,55 +78,86 @@ fn provenance(value: &Value, show: impl Fn(&Value) -> String) -> String {
         return String::new();
     };
     let end = |end: f64| show(&Value::exact(end));
-    let method = method(value)
+    let method = value.method.as_deref();
+    let method = method
         .map(|method| format!(", {}", method.replace('_', " ")))
         .unwrap_or_default();
     format!("95 % interval {} to {}, n = {n}{method}", end(low), end(high))
 }
 
-/// How the interval was made, where the summary says so.
-pub fn method(value: &Value) -> Option<String> {
-    Some(told(value, "method")?.as_str()?.to_string())
-}
+/// Reasons below a table why figures are missing: the first ones.
+const REASONS_MAX: usize = 4;
 
-/// What a part of the summary says under a name that not every version has.
-pub fn told(part: &impl Serialize, name: &str) -> Option<serde_json::Value> {
-    match serde_json::to_value(part).ok()?.get_mut(name)?.take() {
-        serde_json::Value::Null => None,
-        told => Some(told),
-    }
-}
-
-/// A table that may be wider than the screen and then scrolls, by keyboard too. The first cell of a row names it.
+/// A table that may be wider than the screen and then scrolls, by keyboard too. The first cell of a row names it. Below it stands why figures
+/// are missing.
 pub fn table(out: &mut String, caption: &str, header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) {
+    let rows: Vec<Vec<Cell>> = rows.collect();
     let caption = escape(caption);
+    let is_text = |column: usize| rows.iter().filter_map(|row| row.get(column)).any(Cell::is_text);
+    let classes: Vec<&str> = (0..header.len())
+        .map(|column| {
+            if column > 0 && is_text(column) {
+                " class=\"text\""
+            } else {
+                ""
+            }
+        })
+        .collect();
     let _ = write!(
         out,
         "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table><caption>{caption}</caption><thead><tr>"
     );
-    for cell in header {
-        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(cell));
+    for (cell, class) in header.iter().zip(&classes) {
+        let _ = write!(out, "<th scope=\"col\"{class}>{}</th>", escape(cell));
     }
     out.push_str("</tr></thead><tbody>");
-    for row in rows {
+    for row in &rows {
         out.push_str("<tr>");
         for (column, cell) in row.iter().enumerate() {
             let (tag, scope) = if column == 0 { ("th", " scope=\"row\"") } else { ("td", "") };
+            let class = classes.get(column).copied().unwrap_or_default();
             let title = match &cell.title[..] {
                 "" => String::new(),
                 title => format!(" title=\"{}\"", escape(title)),
             };
-            let _ = write!(out, "<{tag}{scope}{title}>{}</{tag}>", escape(&cell.text));
+            let _ = write!(out, "<{tag}{scope}{class}{title}>{}</{tag}>", escape(&cell.text));
         }
         out.push_str("</tr>");
     }
     out.push_str("</tbody></table></div>\n");
+    let mut reasons: Vec<&str> = Vec::new();
+    for cell in rows
+        .iter()
+        .flatten()
+        .filter(|cell| cell.text == NOTHING && !cell.title.is_empty())
+    {
+        if !reasons.contains(&cell.title.as_str()) && reasons.len() < REASONS_MAX {
+            reasons.push(&cell.title);
+        }
+    }
+    if !reasons.is_empty() {
+        let _ = writeln!(out, "<p class=\"note under\">n/a: {}.</p>", escape(&reasons.join("; ")));
+    }
+}
+
+/// A table without the columns in which no row has anything, but for the first.
+pub fn table_of_known(out: &mut String, caption: &str, header: &[&str], rows: Vec<Vec<Cell>>) {
+    let is_known = |column: usize| column == 0 || rows.iter().any(|row| !row[column].is_nothing());
+    let columns: Vec<usize> = (0..header.len()).filter(|&column| is_known(column)).collect();
+    if columns.len() < 2 {
+        return;
+    }
+    let header: Vec<&str> = columns.iter().map(|&column| header[column]).collect();
+    let rows = rows
+        .iter()
+        .map(|row| columns.iter().map(|&column| row[column].clone()).collect());
+    table(out, caption, &header, rows);
 }
 
 /// Failures by cause, in words.
 pub fn causes(failures: &Named<u64>) -> Cell {
     if failures.is_empty() {
-        return Cell::from("none");
+        return Cell::from(NONE);
     }
     let causes = failures
         .iter()

@@ -3,6 +3,7 @@
 use crate::experiment::compare::{self, Comparison, Judge, Metric, Subject, Verdict};
 use crate::experiment::fold::QUANTILE_NAMES;
 use crate::experiment::{Outcome, Scenario, ranking};
+use crate::measure::confidence;
 use crate::report::format;
 use crate::report::summarize::figures::Figures;
 use crate::report::summary::{ComparisonSummary, RankSummary, RankingSummary, Summary, Value};
@@ -83,27 +84,34 @@ fn statement(comparison: &Comparison, indifference: Option<f64>) -> String {
     }
 }
 
-/// A correlation below this widens intervals by more than a few percent, and is no accident of rounding.
+/// A correlation below this widens intervals by more than a few percent.
 const CORRELATION_MIN: f64 = -0.1;
 /// Pairs named in a warning.
 const NAMED_MAX: usize = 3;
 
 /// Warns where common random numbers did harm: in what answers are given by, the mean latency and the 99th percentile of the main client.
+/// Ten replications correlate by -0.3 for no reason in one of five cases, so only what chance does not explain is a warning; all correlations
+/// are in the summary.
 pub(super) fn backfired(summary: &Summary) -> Option<String> {
     let client = summary.main_client()?;
     let metrics = ["mean", "p99"].map(|name| format!("{client}.latency_seconds.{name}"));
-    let harmful = |c: &&ComparisonSummary| {
-        let correlation = c.correlation.value.unwrap_or(0.0);
-        metrics.contains(&c.metric) && correlation < CORRELATION_MIN && c.difference.ci95.is_some()
+    let tested: Vec<(&ComparisonSummary, f64)> = summary
+        .comparisons
+        .iter()
+        .filter(|c| metrics.contains(&c.metric))
+        .filter_map(|c| Some((c, c.correlation.value?)))
+        .collect();
+    let harmful = |&(c, correlation): &(&ComparisonSummary, f64)| {
+        let n = c.difference.n.unwrap_or(0);
+        let p_value = confidence::negative_correlation_p_value(correlation, n);
+        let is_chance = p_value.is_none_or(|p| p * tested.len() as f64 > 1.0 - summary.confidence.level);
+        correlation < CORRELATION_MIN && !is_chance
     };
-    let found: Vec<&ComparisonSummary> = summary.comparisons.iter().filter(harmful).collect();
+    let found: Vec<(&ComparisonSummary, f64)> = tested.iter().copied().filter(harmful).collect();
     let shown: Vec<String> = found
         .iter()
         .take(NAMED_MAX)
-        .map(|c| {
-            let correlation = c.correlation.value.unwrap_or(0.0);
-            format!("{} against {} in {} ({correlation:.2})", c.a, c.b, c.metric)
-        })
+        .map(|(c, correlation)| format!("{} and {} in {} ({correlation:.2})", c.a, c.b, format::metric(&c.metric)))
         .collect();
     let more = match found.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),
@@ -111,7 +119,8 @@ pub(super) fn backfired(summary: &Summary) -> Option<String> {
     };
     (!found.is_empty()).then(|| {
         format!(
-            "common random numbers backfired: negative correlation of {}{more}; their differences have wider intervals than those of independent runs",
+            "common random numbers backfired: negative correlation of {}{more}, so that intervals of their differences are wider than those of \
+             independent runs; more --replications make up for it",
             shown.join(", ")
         )
     })

@@ -171,7 +171,10 @@ pub fn latency(out: &mut String, summary: &Summary, clients: &[&str], figures: &
 
 /// Availability, the error budget, and failures by cause.
 pub fn availability(out: &mut String, summary: &Summary, clients: &[&str], figures: &Figures<'_>) {
-    out.push_str("<section id=\"availability\"><h2>Availability and failures</h2>");
+    out.push_str(
+        "<section id=\"availability\"><h2>Availability and failures</h2><p class=\"note\">By the time at which requests were meant to be \
+         sent: those that a fault meets in flight count before it. Error budget: failures over those that the objective allows.</p>",
+    );
     for &client in clients {
         heading(out, clients, client);
         for kind in [

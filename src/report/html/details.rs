@@ -135,7 +135,7 @@ fn capacity(out: &mut String, variant: &VariantSummary) {
             Cell::of(&service.offered_ratio, format::figure),
             Cell::of(&service.little_ratio, format::figure),
             Cell::of(&service.load_max_ratio, |most| match most.value {
-                Some(most) => format!("{}× the mean", format::digits(most, 3)),
+                Some(most) => format!("{}×", format::digits(most, 3)),
                 None => NOTHING.to_string(),
             }),
             Cell::of(&service.wasted_work_ratio, format::share),

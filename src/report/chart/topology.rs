@@ -12,7 +12,7 @@ use crate::report::summary::{EdgeSummary, Summary, Value, VariantSummary};
 const EDGES_MAX: usize = 160;
 const MARGIN: f64 = 24.0;
 /// How wide a client or service is.
-pub const NODE: f64 = 112.0;
+pub const NODE: f64 = 122.0;
 /// What an edge takes at a node.
 const PORT: f64 = 36.0;
 /// The straight end of an edge, with its figures.

@@ -210,6 +210,8 @@
     return { details, refresh: () => details.open && fill() };
   };
 
+  const title = (figure) => figure.querySelector(".title").textContent;
+
   // Puts something live in the place of a picture.
   const live = (figure, ...children) => {
     const place = make("div", { class: "live" }, ...children);
@@ -520,7 +522,7 @@
     const hint = "Drag to zoom, double-click for everything; with the keyboard: arrows, +, − and 0.";
     readout.textContent = hint;
     const table = tableOf(
-      what + " over time, as a table",
+      title(figure) + ", as a table",
       () => ["time", ...ids().map((variant) => data.variants[variant])],
       () => xs.map((at, index) => [moment(at), ...ids().map((variant) => {
         const value = series[metric][variant][index];
@@ -572,7 +574,7 @@
     const button = (how, label, name) => make("button", { type: "button", title: name, "aria-label": name, onclick: () => zoom(how) }, label);
     tools.append(make("div", { class: "choice", role: "group", "aria-label": "Zoom" },
       button("in", "+", "Zoom in"), button("out", "−", "Zoom out"), button("left", "◂", "Earlier"),
-      button("right", "▸", "Later"), button("all", "all", "Show the whole time")));
+      button("right", "▸", "Later"), button("all", "all", "Show all of the run")));
     live(figure, tools, boxes, readout, table.details);
     build();
     watchers.push(build);
@@ -593,7 +595,7 @@
       const seconds = curves.seconds[variant][index];
       return seconds == null ? "n/a" : duration(seconds);
     };
-    const table = tableOf("Latency by percentile, as a table",
+    const table = tableOf(title(figure) + ", as a table",
       () => ["percentile", ...ids().map((variant) => data.variants[variant])],
       () => xs.map((x, index) => [trimmed(curves.shares[index] * 100, 5) + " %", ...ids().map((variant) => value(variant, index))]));
     const say = (index) => {
@@ -847,7 +849,9 @@
         picture.append(svg("g", {}, told, line, tip));
         const text = (x, y, words, anchor, look) => labels.append(svg("text", { x, y, "text-anchor": anchor, class: look }, words));
         const [left, right] = [straight + 4, x2 - 12];
-        const operation = edge.operation.length > 13 ? edge.operation.slice(0, 12) + "…" : edge.operation;
+        const errors = isPair && words[2] !== other[2] ? "err " + joined(bare(words[2]), bare(other[2])) : "";
+        const room = isPair ? Math.max(5, 23 - errors.length) : 13;
+        const operation = edge.operation.length > room ? edge.operation.slice(0, room - 1) + "…" : edge.operation;
         text(left, y2 + 2, operation, "start", "op");
         if (!isPair) {
           text(right, y2 + 2, words[0], "end", "soft");
@@ -855,8 +859,8 @@
           if (words[2]) text(right, y2 + 23, "err " + bare(words[2]), "end", ["soft", "op", "bad"][edge.trouble[first]]);
         } else {
           text(left, y2 + 23, joined(words[1], other[1].replace(/^\S+ /, "")), "start", "soft");
-          text(right, y2 + 23, ["▼ better", "", "▲ worse"][change + 1], "end", ["good", "", "bad"][change + 1]);
-          if (words[2] !== other[2]) text(right, y2 + 2, "err " + joined(bare(words[2]), bare(other[2])), "end", "op");
+          text(right, y2 + 23, ["▼", "", "▲"][change + 1], "end", ["good", "", "bad"][change + 1]);
+          if (errors) text(right, y2 + 2, errors, "end", "op");
         }
       }
       picture.append(labels);
@@ -869,7 +873,7 @@
         ? `Who calls whom: from ${data.variants[first]} to ${data.variants[second]}`
         : `Who calls whom, under ${data.variants[first]}`);
       note.textContent = isPair
-        ? `Latency from ${data.variants[first]} to ${data.variants[second]}; better or worse where the 95 % intervals of the p99 do not overlap; the share that fails where it differs. Width: calls a second under ${data.variants[first]}.`
+        ? `Latency from ${data.variants[first]} to ${data.variants[second]}; ▼ better, ▲ worse: the 95 % intervals of the p99 do not overlap. The share that fails (err) where it differs. Width: calls a second under ${data.variants[first]}.`
         : "Operation and calls a second above each edge, latency of successful calls and the share that fails (err) below. Amber: 0.1 % or more fail; red: 1 % or more.";
       table.refresh();
     };

@@ -77,7 +77,22 @@ fn provenance(value: &Value, show: impl Fn(&Value) -> String) -> String {
     let (Some([low, high]), Some(n)) = (value.ci95, value.n) else {
         return String::new();
     };
-    let end = |end: f64| show(&Value::exact(end));
+    // One digit more than the figure has; told without the error that asks for it.
+    let fine = (high - low) / 20.0;
+    let end = |end: f64| {
+        let text = show(&Value {
+            value: Some(end),
+            ci95: Some([end - fine, end + fine]),
+            ..Value::default()
+        });
+        match text.split_once(" ± ") {
+            Some((end, error)) => [end, error.split_once(' ').map_or("", |(_, unit)| unit)]
+                .join(" ")
+                .trim_end()
+                .to_string(),
+            None => text,
+        }
+    };
     let method = value.method.as_deref();
     let method = method
         .map(|method| format!(", {}", method.replace('_', " ")))
@@ -163,4 +178,65 @@ pub fn causes(failures: &Named<u64>) -> Cell {
         .iter()
         .map(|(cause, &number)| format!("{cause}: {}", format::count(number as f64)));
     Cell::from(causes.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(value: f64, low: f64, high: f64) -> Value {
+        Value {
+            value: Some(value),
+            ci95: Some([low, high]),
+            n: Some(10),
+            method: Some("t".into()),
+            ..Value::default()
+        }
+    }
+
+    #[test]
+    fn ends_of_intervals_have_a_digit_more_than_their_figures() {
+        let cell = Cell::of(&value(0.8905, 0.8896, 0.8914), format::share);
+        assert_eq!(
+            (cell.text.as_str(), cell.title.as_str()),
+            ("89.05 ± 0.09 %", "95 % interval 88.960 % to 89.140 %, n = 10, t")
+        );
+        let cell = Cell::of(&value(0.0123, 0.0119, 0.0127), format::latency);
+        assert_eq!(cell.title, "95 % interval 11.90 ms to 12.70 ms, n = 10, t");
+        let cell = Cell::of(&value(1.0, 0.9997, 1.0), format::share);
+        assert_eq!(
+            (cell.text.as_str(), cell.title.as_str()),
+            ("100 %", "95 % interval 99.9700 % to 100 %, n = 10, t")
+        );
+    }
+
+    #[test]
+    fn words_stand_to_the_left_and_reasons_below() {
+        let mut out = String::new();
+        let rows = vec![
+            vec![
+                "a".into(),
+                "b".into(),
+                Cell::of(&Value::missing("it never came"), format::latency),
+            ],
+            vec!["c".into(), "n/a".into(), Cell::from("1 s")],
+        ];
+        table(&mut out, "words", &["", "who", "when"], rows.into_iter());
+        assert!(
+            out.contains("<th scope=\"col\" class=\"text\">who</th><th scope=\"col\">when</th>"),
+            "{out}"
+        );
+        assert!(out.contains("<p class=\"note under\">n/a: it never came.</p>"), "{out}");
+    }
+
+    #[test]
+    fn columns_in_which_nothing_is_known_are_left_out() {
+        let mut out = String::new();
+        let rows = vec![
+            vec!["a".into(), "0".into(), "7".into()],
+            vec!["b".into(), "n/a".into(), "0".into()],
+        ];
+        table_of_known(&mut out, "known", &["", "none", "some"], rows);
+        assert!(out.contains("some") && !out.contains("none"), "{out}");
+    }
 }

@@ -126,6 +126,13 @@ def works(browser, page, name):
         return new Promise(done => setTimeout(() => done(details.querySelectorAll('tbody tr').length), 50));
     })()""")
     check(rows > 20, f"{name}: the table of a chart has {rows} rows")
+    bare = browser.run("""[...document.querySelectorAll('figure')].filter(figure =>
+        !figure.querySelector('details.figures') && !figure.parentElement.querySelector('table')).map(figure => figure.id)""")
+    check(not bare, f"{name}: the figures of {bare} are in no table")
+    files = browser.run("[...document.querySelectorAll('.files a')].map(link => link.getAttribute('href'))")
+    folder = pathlib.Path(page.removeprefix("file://")).parent
+    absent = [file for file in files if not (folder / file).is_file()]
+    check(len(files) >= 10 and not absent, f"{name}: there are no files {absent}")
     if variants and browser.run("document.querySelectorAll('#chart-topology select').length") == 2:
         before = browser.run("document.querySelector('svg.mesh').innerHTML")
         browser.run("""(() => {

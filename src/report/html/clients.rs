@@ -211,6 +211,7 @@ fn budget(out: &mut String, summary: &Summary, client: &str) {
             Cell::of(&figures.availability_ratio, format::share),
             Cell::of(&figures.availability_objective_ratio, format::share),
             Cell::of(&figures.error_budget_burn_ratio, |burnt| match burnt.value {
+                Some(0.0) => "0×".to_string(),
                 Some(_) => format!("{}×", format::figure(burnt)),
                 None => NOTHING.to_string(),
             }),

@@ -887,6 +887,16 @@
     draw();
   };
 
+  // ---- pictures whose values change over time ----
+
+  const listed = (figure, kind, { seconds, names, values }) => {
+    const tell = kind === "failures_over_time" ? (value) => digits(value, 3) + "/s" : percent;
+    const table = tableOf(title(figure) + ", as a table",
+      () => ["time", ...names],
+      () => (values[0] ?? []).map((_, index) => [moment((index + 0.5) * seconds), ...values.map((column) => (column[index] == null ? "n/a" : tell(column[index])))]));
+    figure.append(make("div", { class: "live" }, table.details));
+  };
+
   // ---- all of it ----
 
   setTheme(remember());
@@ -897,6 +907,11 @@
       else if (chart === "latency_cdf" && data.cdf[of]) byPercentile(figure, data.cdf[of]);
       else if (chart === "load_over_time" && data.heat.length) heat(figure, data.heat);
       else if (chart === "topology" && data.mesh) mesh(figure, data.mesh);
+      else {
+        const [, tables] = data.tables.find(([kind]) => kind === chart) ?? [, []];
+        const [, columns] = tables.find(([name]) => name === of) ?? [];
+        if (columns?.names.length) listed(figure, chart, columns);
+      }
     };
     start();
   }

@@ -196,16 +196,16 @@ fn watching(out: &mut String, variant: &VariantSummary) {
 }
 
 fn endpoints(out: &mut String, variant: &VariantSummary, rows_left: &mut usize) {
-    let all: Vec<(String, &EndpointSummary)> = variant
-        .services
-        .iter()
-        .flat_map(|(service, figures)| {
-            figures
-                .endpoints
-                .iter()
-                .map(move |(name, e)| (format!("{service}/{name}"), e))
-        })
-        .collect();
+    let mut all: Vec<(String, &EndpointSummary, Option<f64>)> = Vec::new();
+    for (service, figures) in variant.services.iter() {
+        let requests = |endpoint: &EndpointSummary| endpoint.requests_total.value.unwrap_or(0.0);
+        let sum: f64 = figures.endpoints.iter().map(|(_, endpoint)| requests(endpoint)).sum();
+        let even = sum / figures.endpoints.len().max(1) as f64;
+        all.extend(figures.endpoints.iter().map(|(name, endpoint)| {
+            let load = (even > 0.0).then(|| requests(endpoint) / even);
+            (format!("{service}/{name}"), endpoint, load)
+        }));
+    }
     let shown = all.len().min(*rows_left);
     *rows_left -= shown;
     let _ = write!(out, "<details class=\"inner\"><summary>{} endpoints</summary>", all.len());
@@ -216,11 +216,20 @@ fn endpoints(out: &mut String, variant: &VariantSummary, rows_left: &mut usize) 
             all.len() - shown
         );
     }
-    let header = ["endpoint", "requests", "failures", "wait, mean", "busy", "utilization"];
-    let rows = all.iter().take(shown).map(|(name, endpoint)| {
+    let header = [
+        "endpoint",
+        "requests",
+        "over an even share",
+        "failures",
+        "wait, mean",
+        "busy",
+        "utilization",
+    ];
+    let rows = all.iter().take(shown).map(|(name, endpoint, load)| {
         vec![
             name.as_str().into(),
             Cell::count(&endpoint.requests_total),
+            Cell::from(load.map_or_else(|| NOTHING.to_string(), |load| format!("{}×", format::digits(load, 3)))),
             Cell::count(&endpoint.failures_total),
             Cell::latency(&endpoint.queue_wait_seconds, "mean"),
             Cell::of(&endpoint.busy_slots, format::figure),

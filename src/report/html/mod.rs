@@ -188,6 +188,7 @@ fn load(out: &mut String, figures: &Figures<'_>) {
     if figures.has("load_over_time") || figures.has("load_per_endpoint") {
         figures.put(out, "load_over_time", None);
         figures.put(out, "load_per_endpoint", None);
+        out.push_str("<p class=\"note\">Each endpoint with its figures is in the <a href=\"#services\">tables</a>.</p>");
     } else {
         out.push_str("<p class=\"note\">No service has several endpoints that are known one by one.</p>");
     }

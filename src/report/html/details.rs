@@ -11,6 +11,14 @@ use crate::report::summary::{EndpointSummary, ServiceSummary, Summary, VariantSu
 /// Endpoints with rows of their own, all tables together; the rest are in `summary.csv`.
 const ENDPOINT_ROWS_MAX: usize = 2_000;
 
+/// What the columns of services are.
+const WORDS: &str = "<p class=\"note\">In flight and busy: requests and slots (or cores) at the endpoints, time averages. Offered / can \
+    serve: above 1 requests pile up or are refused. Little's law: arrivals times their stay over the requests there, 1 in a steady state. \
+    Busiest endpoint: its requests over the mean of all. Wasted work: for attempts whose answer nobody waited for. Connections: pairs of a \
+    caller and an endpoint that had to do with each other. Ejected: the share of the endpoints that callers kept out of balancing; spared: \
+    what a limit kept in. Discovery: from a change of an endpoint to each caller that believes it. Sent to the gone: attempts to endpoints \
+    that were down or gone while the caller took them to be there.</p>";
+
 /// Who called whom.
 pub fn mesh(out: &mut String, summary: &Summary, figures: &Figures<'_>) {
     out.push_str("<section id=\"mesh\"><h2>Who calls whom</h2>");
@@ -61,6 +69,7 @@ fn edges(out: &mut String, variant: &VariantSummary) {
 pub fn services(out: &mut String, summary: &Summary) {
     let mut endpoint_rows = ENDPOINT_ROWS_MAX;
     out.push_str("<section id=\"services\"><h2>Services and endpoints</h2>");
+    out.push_str(WORDS);
     for (index, variant) in summary.variants.iter().enumerate() {
         let open = if index == 0 { " open" } else { "" };
         let _ = write!(out, "<details{open}><summary>{}</summary>", escape(&variant.name));
@@ -148,11 +157,6 @@ fn capacity(out: &mut String, variant: &VariantSummary) {
         &header,
         rows,
     );
-    out.push_str(
-        "<p class=\"note under\">In flight and busy: requests and slots (or cores) at the endpoints, time averages. Offered / can serve: above 1 \
-         requests pile up or are refused. Little's law: arrivals times their stay over the requests there, 1 in a steady state. Busiest \
-         endpoint: its requests over the mean of all. Wasted work: for attempts whose answer nobody waited for.</p>",
-    );
 }
 
 /// What callers knew of services and did about them, as far as there is anything to tell.
@@ -187,11 +191,6 @@ fn watching(out: &mut String, variant: &VariantSummary) {
         &format!("Services of {}: what callers knew of them", variant.name),
         &header,
         rows,
-    );
-    out.push_str(
-        "<p class=\"note under\">Connections: pairs of a caller and an endpoint that had to do with each other. Ejected: the share of the \
-         endpoints that callers kept out of balancing; spared: what a limit kept in. Discovery: from a change of an endpoint to each caller \
-         that believes it. Sent to the gone: attempts to endpoints that were down or gone while the caller took them to be there.</p>",
     );
 }
 

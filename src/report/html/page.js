@@ -354,7 +354,7 @@
     const options = {
       width: Math.max(box.clientWidth, 200),
       height,
-      padding: [withSpans && data.spans.length ? 22 : 10, (u) => nameRoom(u, ids) || 26, 0, 0],
+      padding: [withSpans && data.spans.length ? 22 : 10, (u) => nameRoom(u, ids) || 32, 0, 0],
       legend: { show: false },
       cursor: {
         points: { size: 7 },
@@ -621,7 +621,12 @@
           x: {
             scale: { range: () => [0, last] },
             axis: {
-              splits: (u) => marks.filter((mark, index) => mark <= last + 1e-9 && !(u.width < 600 && index > 0 && index < 3)),
+              // Those for whose names there is room.
+              splits: (u) => {
+                const wide = (u.width - 92) / last;
+                let free = -1;
+                return marks.filter((mark) => mark <= last + 1e-9 && mark * wide > free && ((free = mark * wide + 54), true));
+              },
               filter: (u, ticks) => ticks,
               values: (u, ticks) => ticks.map(told),
               space: 30,

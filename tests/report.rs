@@ -1,9 +1,9 @@
 //! Exporters against results that are known beforehand: those of `synthetic.rs`.
 
 use meshsim::report::chart::Picture;
-use meshsim::report::summary::{Summary, Value};
+use meshsim::report::summary::{PrecisionSummary, Summary, Value};
 use meshsim::report::table::{Style, render};
-use meshsim::report::{Extent, Results, chart, csv, html, json};
+use meshsim::report::{Extent, Results, chart, csv, format, html, json};
 
 use crate::synthetic::{self, Behaviour, DURATION, FAULT, THREE, WARMUP};
 
@@ -134,15 +134,25 @@ fn answer_says_who_won_and_by_how_much() {
     );
     assert!(sentence.contains("; p99 "), "{sentence}");
 
-    // One fails less, the other is quicker.
-    let sentence = answer(
+    // One fails less, the other is quicker: what it is quicker at is said with it.
+    let results = results_of(
         &[Behaviour { failing: 3_000, ..fast }, Behaviour { failing: 300, ..slow }],
+        3,
         10,
     );
-    assert!(
-        sentence.starts_with("round_robin: failures ") && sentence.contains("; peak_ewma: p99 1.5"),
-        "{sentence}"
+    let p99 = |variant: usize| {
+        let web = results.summary.variants[variant].clients.get("web").expect("a client");
+        let p99 = web.latency_seconds.get("p99").and_then(|p99| p99.value);
+        format::seconds(p99.expect("a figure"))
+    };
+    let sentence = &results.summary.answer;
+    assert!(sentence.starts_with("round_robin: failures "), "{sentence}");
+    let quicker = format!(
+        "; peak_ewma, which fails more, has the lower p99 of what succeeds: {} against {}",
+        p99(0),
+        p99(1)
     );
+    assert!(sentence.ends_with(&quicker), "{sentence}");
 }
 
 #[test]
@@ -459,6 +469,46 @@ fn page_stands_alone_and_begins_with_question_and_answer() {
         assert_eq!(opened, body.matches(&format!("</{tag}>")).count(), "{tag}");
     }
     assert_eq!(body.matches("<table>").count(), body.matches("<caption>").count());
+}
+
+#[test]
+fn statistics_are_in_page_table_and_csv_alike() {
+    let mut results = results_of(&THREE, 3, 10);
+    results.summary.precision.push(PrecisionSummary {
+        metric: "p99(peak_ewma)".to_string(),
+        wanted_ratio: 0.02,
+        reached_ratio: Some(0.013),
+        met: true,
+        reason: None,
+    });
+    let summary = &results.summary;
+    let (page, text) = (page_of(&results), render(summary, Style::Terminal { color: false }));
+    let words = "precision: p99(peak_ewma) ± 1.3 %, wanted 2.0 %: reached";
+    assert!(page.contains(words) && text.contains(words), "{text}");
+    let differences = between(&page, "<section id=\"differences\">", "</section>");
+    let csv = String::from_utf8(csv::summary(summary)).expect("text");
+    for comparison in &summary.comparisons {
+        assert!(
+            differences.contains(&format!(">{}</td>", comparison.statement)),
+            "{comparison:?}"
+        );
+        let p = format::p_value(&comparison.p_value).replace('<', "&lt;");
+        assert!(differences.contains(&format!(">{p}</td>")), "{comparison:?}");
+        let row = format!("{},comparison,{},{}.p_value,", comparison.a, comparison.b, comparison.metric);
+        assert!(csv.contains(&row), "{row}");
+    }
+    assert!(differences.contains("all 3 pairs at once (Bonferroni), and so do p-values (Holm)"));
+    assert!(text.contains("p (Holm)") && text.contains("variance saved"), "{text}");
+    for words in ["offered / can serve", "Little's law", "error budget burnt", "objective"] {
+        assert!(page.contains(&words.replace('\'', "&#39;")), "{words}");
+    }
+    // Turned round, a comparison says the same.
+    let found = &summary.comparisons[0];
+    let turned = summary
+        .comparison(&found.metric, &found.b, &found.a)
+        .expect("it is known both ways");
+    close(&turned.difference, -found.difference.value.expect("a figure"));
+    assert_eq!(summary.comparison(&found.metric, &found.a, &found.b).as_ref(), Some(found));
 }
 
 #[test]

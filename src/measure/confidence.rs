@@ -14,7 +14,7 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 pub use estimator::Estimator;
 pub use order::order_statistics;
-pub use paired::{correlation, holm, p_value, paired_difference, paired_ratio, variance_saved};
+pub use paired::{correlation, holm, negative_correlation_p_value, p_value, paired_difference, paired_ratio, variance_saved};
 pub use proportion::{proportion, wilson};
 
 /// Two-sided confidence of every interval that names no other.

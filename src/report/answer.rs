@@ -57,9 +57,15 @@ pub fn decisive(summary: &Summary) -> Vec<(String, String, String)> {
             contest.best.to_string(),
         )
     });
+    // Latency is of successes: whoever fails less is what the others are held against.
+    let champion = availability.as_ref().map(|(.., best)| best.clone());
     let latency = latency.map(|contest| {
         let metric = format!("{client}.latency_seconds.{}", contest.word);
-        (metric, contest.word.to_string(), contest.best.to_string())
+        (
+            metric,
+            contest.word.to_string(),
+            champion.unwrap_or_else(|| contest.best.to_string()),
+        )
     });
     availability.into_iter().chain(latency).collect()
 }
@@ -85,11 +91,37 @@ fn together(availability: &Contest<'_>, latency: &Contest<'_>) -> String {
         (false, false) => neither(availability, latency),
         (false, true) => latency.sentence(),
         (true, false) => format!("{}; no difference to be seen in {}", availability.sentence(), latency.word),
-        (true, true) if availability.best == latency.best => {
-            format!("{}: {}; {}", availability.best, availability.clause(), latency.clause())
-        }
-        (true, true) => format!("{}; {}", availability.sentence(), latency.sentence()),
+        (true, true) => both(availability, latency),
     }
+}
+
+/// Variants differ in both. Latency is of successes only, so it is told of whoever fails least; and who is quicker is named with the reason.
+fn both(availability: &Contest<'_>, latency: &Contest<'_>) -> String {
+    let champion = availability.best;
+    let latency = latency.around(champion);
+    let quicker = latency.others.iter().find(|(_, finding)| matches!(finding, Finding::Better));
+    let Some(&(quicker, _)) = quicker else {
+        return format!("{}; {}", availability.sentence(), latency.clause());
+    };
+    let fails_more = availability
+        .others
+        .iter()
+        .any(|(other, finding)| *other == quicker && matches!(finding, Finding::Worse(_)));
+    let why = if fails_more { ", which fails more," } else { "" };
+    let of = |name: &str| {
+        latency
+            .figures
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(0.0, |(_, figure)| *figure)
+    };
+    format!(
+        "{}; {quicker}{why} has the lower {} of what succeeds: {} against {}",
+        availability.sentence(),
+        latency.word,
+        format::seconds(of(quicker)),
+        format::seconds(of(champion)),
+    )
 }
 
 /// Nobody is better than anybody.
@@ -132,6 +164,9 @@ enum Better {
 
 /// One metric over all variants: the best by its point estimate, and what the comparisons say of the others against it.
 struct Contest<'a> {
+    summary: &'a Summary,
+    /// As comparisons name it.
+    metric: String,
     word: &'a str,
     better: Better,
     best: &'a str,
@@ -143,8 +178,10 @@ struct Contest<'a> {
 
 /// What a comparison of the best with another says.
 enum Finding {
-    /// The other is worse; by this factor where there is one.
-    Worse(Option<(f64, f64)>),
+    /// The other is worse; by this factor, with its interval, where there is one.
+    Worse(Option<(f64, [f64; 2])>),
+    /// The other is better, which only one that is not the best can be told.
+    Better,
     /// They cannot be told apart; or differ by less than matters, which is this share.
     Same(Option<f64>),
     /// The interval says neither, and about so many replications more would tell.
@@ -173,17 +210,29 @@ impl<'a> Contest<'a> {
             }
         });
         let best = figures.first()?.0;
-        let metric = format!("{client}.{metric}");
-        let others = figures[1..]
-            .iter()
-            .map(|&(other, _)| (other, finding(summary, &metric, better, best, other)));
-        Some(Contest {
+        let contest = Contest {
+            summary,
+            metric: format!("{client}.{metric}"),
             word,
             better,
             best,
-            others: others.collect(),
+            others: Vec::new(),
             figures,
-        })
+        };
+        Some(contest.around(best))
+    }
+
+    /// The same with the others held against `best`.
+    fn around(&self, best: &'a str) -> Contest<'a> {
+        let others = self.figures.iter().filter(|(other, _)| *other != best);
+        let others = others.map(|&(other, _)| (other, finding(self.summary, &self.metric, self.better, best, other)));
+        Contest {
+            metric: self.metric.clone(),
+            figures: self.figures.clone(),
+            others: others.collect(),
+            best,
+            ..*self
+        }
     }
 
     fn undecided(&self) -> bool {
@@ -219,17 +268,16 @@ impl<'a> Contest<'a> {
     /// `p99 1.42 ± 0.03 times lower than round_robin, no difference to be seen from random`.
     fn clause(&self) -> String {
         let mut parts = Vec::new();
-        let (mut same, mut open, mut within, mut needed) = (Vec::new(), Vec::new(), None, Some(0));
+        let (mut uncertain, mut same, mut open) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut within, mut needed) = (None, Some(0));
         for (other, finding) in &self.others {
             match finding {
-                Finding::Worse(Some((factor, half))) => {
+                Finding::Worse(Some((factor, ends))) => {
                     let direction = if self.better == Better::Lower { "lower" } else { "fewer" };
-                    parts.push(format!(
-                        "{} times {direction} than {other}",
-                        format::with_error(*factor, *half)
-                    ));
+                    parts.push(format!("{} times {direction} than {other}", format::factor(*factor, *ends)));
                 }
-                Finding::Worse(None) => parts.push(format!("{} than {other}", self.without_factor())),
+                Finding::Worse(None) => uncertain.push(*other),
+                Finding::Better => {}
                 Finding::Same(zone) => {
                     within = *zone;
                     same.push(*other);
@@ -245,6 +293,9 @@ impl<'a> Contest<'a> {
         parts.truncate(NAMED_MAX);
         if more > 0 {
             parts.push(format!("and lower than {more} more"));
+        }
+        if !uncertain.is_empty() {
+            parts.push(format!("{} than {}", self.without_factor(), list(&uncertain)));
         }
         if !same.is_empty() {
             let difference = match within {
@@ -289,42 +340,29 @@ fn about(more: Option<u64>) -> String {
     more.map_or_else(String::new, |more| format!(" (about {more} more replications would tell)"))
 }
 
-/// What the comparison of `best` with `other` says, whichever way round it was made.
+/// What the comparison of `best` with `other` says.
 fn finding(summary: &Summary, metric: &str, better: Better, best: &str, other: &str) -> Finding {
-    let of = |a: &str, b: &str| {
-        summary
-            .comparisons
-            .iter()
-            .find(|c| c.metric == metric && c.a == a && c.b == b)
+    let Some(comparison) = summary.comparison(metric, other, best) else {
+        return Finding::Same(None);
     };
-    let zone = summary.confidence.indifference;
-    let (comparison, turned) = match (of(best, other), of(other, best)) {
-        (Some(comparison), _) => (comparison, false),
-        (None, Some(comparison)) => (comparison, true),
-        (None, None) => return Finding::Same(None),
-    };
-    let expected = if (better == Better::Lower) != turned {
-        "lower"
-    } else {
-        "higher"
+    let [worse, better] = match better {
+        Better::Lower => ["higher", "lower"],
+        Better::Higher => ["lower", "higher"],
     };
     match comparison.verdict.as_str() {
         "undecided" if comparison.difference.ci95.is_some() => Finding::Open(comparison.replications_needed),
         "undecided" => Finding::Undecided,
-        verdict if verdict == expected => Finding::Worse(factor(&comparison.ratio, turned)),
-        _ => Finding::Same(zone),
+        verdict if verdict == worse => Finding::Worse(factor(&comparison.ratio)),
+        verdict if verdict == better => Finding::Better,
+        _ => Finding::Same(summary.confidence.indifference),
     }
 }
 
-/// How many times the other's figure is the best's, with half the width of its interval. The ratio is `a / b` of
-/// latencies or of shares of failures, so the best's is the smaller either way.
-fn factor(ratio: &Value, turned: bool) -> Option<(f64, f64)> {
+/// How many times the other's figure (of availability its share of failures) is the best's, with the interval. `None` where that does not
+/// tell which is the smaller: a difference may be certain of which no factor is.
+fn factor(ratio: &Value) -> Option<(f64, [f64; 2])> {
     let (value, [low, high]) = (ratio.value?, ratio.ci95?);
-    if turned {
-        Some((value, (high - low) / 2.0))
-    } else {
-        Some((1.0 / value, (1.0 / low - 1.0 / high) / 2.0))
-    }
+    (low >= 1.0).then_some((value, [low, high]))
 }
 
 fn list(names: &[&str]) -> String {

@@ -6,7 +6,9 @@ use csv::{ReaderBuilder, StringRecord, Writer};
 
 use crate::report::Named;
 use crate::report::curves::{Curves, Latencies, OverTime};
-use crate::report::summary::{ClientSummary, EdgeSummary, EndpointSummary, IncidentSummary, ServiceSummary, Summary, Value};
+use crate::report::summary::{
+    ClientSummary, ComparisonSummary, EdgeSummary, EndpointSummary, IncidentSummary, ServiceSummary, Summary, Value,
+};
 
 const SUMMARY_HEADER: [&str; 9] = [
     "variant", "scope", "name", "metric", "value", "ci_low", "ci_high", "n", "method",
@@ -19,31 +21,72 @@ type Bytes = Writer<Vec<u8>>;
 /// Every figure of the summary with its interval.
 pub fn summary(summary: &Summary) -> Vec<u8> {
     let mut out = writer(&SUMMARY_HEADER);
+    let mut number: [String; 3] = Default::default();
+    for_each_value(summary, &mut |[variant, scope, name], metric, value| {
+        let [low, high] = value.ci95.map_or([None, None], |[low, high]| [Some(low), Some(high)]);
+        for (text, number) in number.iter_mut().zip([value.value, low, high]) {
+            text.clear();
+            if let Some(number) = number {
+                let _ = write!(text, "{number}");
+            }
+        }
+        let replications = value.n.map(|n| n.to_string()).unwrap_or_default();
+        let method = value.method.as_deref().unwrap_or_default();
+        let [value, low, high] = &number;
+        row(
+            &mut out,
+            [variant, scope, name, metric, value, low, high, &replications, method],
+        );
+    });
+    finish(out)
+}
+
+/// What is done with a figure: of which variant, scope and name it is, what it is called, the figure.
+type Take<'a> = &'a mut dyn FnMut([&str; 3], &str, &Value);
+
+/// Every figure of the summary, in the order of its parts.
+pub fn for_each_value(summary: &Summary, take: Take<'_>) {
     for variant in &summary.variants {
         for (name, client) in variant.clients.iter() {
-            client_rows(&mut Rows::new(&mut out, &variant.name, "client", name), client);
+            client_rows(&mut Rows::new(take, &variant.name, "client", name), client);
         }
         for (name, service) in variant.services.iter() {
-            service_rows(&mut Rows::new(&mut out, &variant.name, "service", name), service);
+            service_rows(&mut Rows::new(take, &variant.name, "service", name), service);
             for (endpoint, figures) in service.endpoints.iter() {
                 let name = format!("{name}/{endpoint}");
-                endpoint_rows(&mut Rows::new(&mut out, &variant.name, "endpoint", &name), figures);
+                endpoint_rows(&mut Rows::new(take, &variant.name, "endpoint", &name), figures);
             }
         }
         for incident in &variant.incidents {
-            incident_rows(&mut Rows::new(&mut out, &variant.name, "incident", &incident.name), incident);
+            incident_rows(&mut Rows::new(take, &variant.name, "incident", &incident.name), incident);
         }
         for (window, figures) in variant.windows.iter() {
             for (client, figures) in figures.clients.iter() {
                 let name = format!("{client} {window}");
-                client_rows(&mut Rows::new(&mut out, &variant.name, "window", &name), figures);
+                client_rows(&mut Rows::new(take, &variant.name, "window", &name), figures);
             }
         }
         for (name, edge) in variant.edges.iter() {
-            edge_rows(&mut Rows::new(&mut out, &variant.name, "edge", name), edge);
+            edge_rows(&mut Rows::new(take, &variant.name, "edge", name), edge);
         }
     }
-    finish(out)
+    for comparison in &summary.comparisons {
+        comparison_rows(&mut Rows::new(take, &comparison.a, "comparison", &comparison.b), comparison);
+    }
+}
+
+/// Of the variant against the one that is named.
+fn comparison_rows(rows: &mut Rows<'_>, comparison: &ComparisonSummary) {
+    let figures = [
+        ("difference", &comparison.difference),
+        ("ratio", &comparison.ratio),
+        ("correlation", &comparison.correlation),
+        ("variance_saved_ratio", &comparison.variance_saved_ratio),
+        ("p_value", &comparison.p_value),
+    ];
+    for (figure, value) in figures {
+        rows.value(&format!("{}.{figure}", comparison.metric), value);
+    }
 }
 
 fn client_rows(rows: &mut Rows<'_>, client: &ClientSummary) {
@@ -57,6 +100,7 @@ fn client_rows(rows: &mut Rows<'_>, client: &ClientSummary) {
     for (answerer, &count) in client.failures_by_answerer_total.iter() {
         rows.value(&format!("failures_by_answerer_total.{answerer}"), &Value::exact(count as f64));
     }
+    rows.value("availability_objective_ratio", &client.availability_objective_ratio);
     rows.value("error_budget_burn_ratio", &client.error_budget_burn_ratio);
     rows.named("latency_seconds", &client.latency_seconds);
     rows.named("failed_latency_seconds", &client.failed_latency_seconds);
@@ -120,36 +164,20 @@ fn edge_rows(rows: &mut Rows<'_>, edge: &EdgeSummary) {
 
 /// The rows of one scope.
 struct Rows<'a> {
-    out: &'a mut Bytes,
+    take: Take<'a>,
     place: [&'a str; 3],
-    number: [String; 3],
 }
 
 impl<'a> Rows<'a> {
-    fn new(out: &'a mut Bytes, variant: &'a str, scope: &'a str, name: &'a str) -> Rows<'a> {
+    fn new(take: Take<'a>, variant: &'a str, scope: &'a str, name: &'a str) -> Rows<'a> {
         Rows {
-            out,
+            take,
             place: [variant, scope, name],
-            number: Default::default(),
         }
     }
 
     fn value(&mut self, metric: &str, value: &Value) {
-        let [low, high] = value.ci95.map_or([None, None], |[low, high]| [Some(low), Some(high)]);
-        for (text, number) in self.number.iter_mut().zip([value.value, low, high]) {
-            text.clear();
-            if let Some(number) = number {
-                let _ = write!(text, "{number}");
-            }
-        }
-        let replications = value.n.map(|n| n.to_string()).unwrap_or_default();
-        let method = value.method.as_deref().unwrap_or_default();
-        let [variant, scope, name] = self.place;
-        let [value, low, high] = &self.number;
-        row(
-            self.out,
-            [variant, scope, name, metric, value, low, high, &replications, method],
-        );
+        (self.take)(self.place, metric, value);
     }
 
     fn named(&mut self, metric: &str, values: &Named<Value>) {

@@ -98,7 +98,61 @@ pub fn with_error(figure: f64, half: f64) -> String {
         return digits(figure, 3);
     }
     let decimals = decimals_for(half, if leading_digit(half) == 1 { 2 } else { 1 }).min(6);
-    format!("{figure:.decimals$} ± {half:.decimals$}")
+    format!("{} ± {half:.decimals$}", without_sign_of_zero(format!("{figure:.decimals$}")))
+}
+
+/// A client's figure as comparisons name it, in words: `web.latency_seconds.p99` is `web p99`.
+pub fn metric(metric: &str) -> String {
+    let words = metric.replace(".latency_seconds.", " ");
+    words
+        .strip_suffix(".availability_ratio")
+        .map_or(words.clone(), |client| format!("{client} availability"))
+}
+
+/// A difference of a client's figure: of shares in percentage points.
+pub fn difference(metric: &str, value: &Value) -> String {
+    if !metric.ends_with("_ratio") {
+        return latency(value);
+    }
+    let points = Value {
+        value: value.value.map(|share| share * 100.0),
+        ci95: value.ci95.map(|ends| ends.map(|share| share * 100.0)),
+        ..value.clone()
+    };
+    match points.value {
+        Some(_) => format!("{} points", figure(&points)),
+        None => missing(value),
+    }
+}
+
+/// How likely something would be by chance: two digits, and below a ten-thousandth only that.
+pub fn p_value(value: &Value) -> String {
+    match value.value {
+        Some(p) if p < 1e-4 => "< 0.0001".to_string(),
+        Some(p) => trimmed(rounded(p, 2), 4),
+        None => "n/a".to_string(),
+    }
+}
+
+/// A factor with its interval: `1.47 ± 0.08`, or `21 (12 to 37)` where the interval is far from even, as those of ratios are when they are wide.
+pub fn factor(figure: f64, [low, high]: [f64; 2]) -> String {
+    const EVEN_MAX: f64 = 1.5;
+    if !(low > 0.0 && high > low * EVEN_MAX) {
+        return with_error(figure, (high - low) / 2.0);
+    }
+    let short = |figure: f64| match figure {
+        figure if figure >= 1000.0 => count(rounded(figure, 2)),
+        figure => trimmed(rounded(figure, 2), 9),
+    };
+    format!("{} ({} to {})", short(figure), short(low), short(high))
+}
+
+/// The nearest number of so many significant digits.
+pub fn rounded(figure: f64, significant: usize) -> f64 {
+    if figure == 0.0 || !figure.is_finite() {
+        return 0.0;
+    }
+    exponential(figure, significant).parse().expect("a number")
 }
 
 /// `figure` with `significant` digits, without an exponent.
@@ -107,6 +161,14 @@ pub fn digits(figure: f64, significant: usize) -> String {
         return format!("{figure}");
     }
     format!("{figure:.*}", decimals_for(figure, significant).min(9))
+}
+
+/// `-0.00` is zero.
+fn without_sign_of_zero(text: String) -> String {
+    match text.strip_prefix('-') {
+        Some(rest) if rest.bytes().all(|b| b == b'0' || b == b'.') => rest.to_string(),
+        _ => text,
+    }
 }
 
 /// `figure` with `significant` digits and an exponent.
@@ -169,12 +231,32 @@ mod tests {
     }
 
     #[test]
+    fn factors_have_even_intervals_only_where_these_are_even() {
+        assert_eq!(factor(1.468, [1.39, 1.55]), "1.47 ± 0.08");
+        assert_eq!(factor(20.9, [11.9, 36.7]), "21 (12 to 37)");
+        assert_eq!(
+            factor(12_454.0, [6_789.0, 22_840.0]),
+            "12\u{202f}000 (6\u{202f}800 to 23\u{202f}000)"
+        );
+        assert_eq!(factor(1.0, [1.0, 1.0]), "1.00");
+    }
+
+    #[test]
+    fn metrics_and_chances_are_told_in_words() {
+        assert_eq!(metric("a.b.latency_seconds.p99"), "a.b p99");
+        assert_eq!(metric("web.availability_ratio"), "web availability");
+        let p = |p: f64| p_value(&Value::exact(p));
+        assert_eq!([p(0.000_03), p(0.0312), p(1.0)], ["< 0.0001", "0.031", "1"]);
+    }
+
+    #[test]
     fn figures_have_the_digits_that_their_errors_leave() {
         assert_eq!(latency(&value(0.0123, 0.0119, 0.0127)), "12.3 ± 0.4 ms");
         assert_eq!(latency(&value(1.5, 1.36, 1.64)), "1.50 ± 0.14 s");
         assert_eq!(latency(&value(0.000_25, 0.000_249, 0.000_251)), "250.0 ± 1.0 µs");
         assert_eq!(figure(&value(1234.0, 1200.0, 1268.0)), "1234 ± 34");
         assert_eq!(figure(&value(1.42, 1.39, 1.45)), "1.42 ± 0.03");
+        assert_eq!(figure(&value(-0.001, -2.0, 2.0)), "0 ± 2", "zero has no sign");
         assert_eq!(share(&value(0.99962, 0.9995, 0.99974)), "99.962 ± 0.012 %");
         assert_eq!(share(&value(1.0, 0.9999, 1.0)), "100 %");
         assert_eq!(share(&Value::exact(0.99987)), "99.987 %");

@@ -369,6 +369,31 @@ pub struct ComparisonSummary {
     pub replications_needed: Option<u64>,
 }
 
+impl ComparisonSummary {
+    /// The same the other way round: how `b` differs from `a`.
+    fn turned(&self) -> ComparisonSummary {
+        let map = |value: &Value, turn: &dyn Fn(f64) -> f64| Value {
+            value: value.value.map(turn),
+            ci95: value.ci95.map(|[low, high]| [turn(high), turn(low)]),
+            ..value.clone()
+        };
+        let other = |word: &str, [one, two]: [&str; 2]| match word {
+            word if word == one => two.to_string(),
+            word if word == two => one.to_string(),
+            word => word.to_string(),
+        };
+        ComparisonSummary {
+            a: self.b.clone(),
+            b: self.a.clone(),
+            difference: map(&self.difference, &|difference| 0.0 - difference),
+            ratio: map(&self.ratio, &|ratio| 1.0 / ratio),
+            verdict: other(&self.verdict, ["lower", "higher"]),
+            statement: other(&self.statement, ["better", "worse"]),
+            ..self.clone()
+        }
+    }
+}
+
 /// The order of the variants by one figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RankingSummary {
@@ -406,6 +431,12 @@ impl Summary {
     /// The variant of this name.
     pub fn variant(&self, name: &str) -> Option<&VariantSummary> {
         self.variants.iter().find(|variant| variant.name == name)
+    }
+
+    /// How `a` differs from `b` in a metric, whichever way round they were compared.
+    pub fn comparison(&self, metric: &str, a: &str, b: &str) -> Option<ComparisonSummary> {
+        let of = |a: &str, b: &str| self.comparisons.iter().find(|c| c.metric == metric && c.a == a && c.b == b);
+        of(a, b).cloned().or_else(|| Some(of(b, a)?.turned()))
     }
 
     /// The client with the most requests in the first variant (the first of equals): the one that answers are about.

@@ -62,7 +62,7 @@ pub fn render(summary: &Summary, style: Style) -> String {
 }
 
 /// What was to be known well, and whether the best was found.
-fn known_well(summary: &Summary) -> Vec<String> {
+pub fn known_well(summary: &Summary) -> Vec<String> {
     let percent = |share: f64| format!("{} %", format::digits(share * 100.0, 2));
     let precision = summary.precision.iter().map(|precision| {
         let reached = precision
@@ -72,9 +72,20 @@ fn known_well(summary: &Summary) -> Vec<String> {
         let verdict = if precision.met { "reached" } else { "not reached" };
         format!("precision: {} {reached}, wanted {wanted}: {verdict}", precision.metric)
     });
-    let selection = summary.selection.iter().map(|selection| match selection.found {
-        true => format!("best by {}: {}", selection.metric, selection.best),
-        false => format!("best by {}: not found; {} so far", selection.metric, selection.best),
+    let selection = summary.selection.iter().map(|selection| {
+        let left = selection.left_after_replications.iter();
+        let left: Vec<String> = left
+            .map(|(variant, after)| format!("{variant} out after {after} replications"))
+            .collect();
+        let left = if left.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", left.join(", "))
+        };
+        match selection.found {
+            true => format!("best by {}: {}{left}", selection.metric, selection.best),
+            false => format!("best by {}: not found; {} so far{left}", selection.metric, selection.best),
+        }
     });
     precision.chain(selection).collect()
 }
@@ -142,7 +153,8 @@ fn differences(summary: &Summary, style: Style) -> String {
             &*format!("{word} against {best}"),
             "difference",
             "times",
-            "it is",
+            "verdict",
+            "p (Holm)",
             "correlation",
             "variance saved",
         ];
@@ -156,57 +168,20 @@ fn differences(summary: &Summary, style: Style) -> String {
     out
 }
 
-/// How one variant differs from the best, whichever way round they were compared; `None` without an interval.
+/// How one variant differs from the best; `None` without an interval.
 fn difference_row(summary: &Summary, metric: &str, name: &str, best: &str) -> Option<Vec<String>> {
-    let of = |a: &str, b: &str| {
-        summary
-            .comparisons
-            .iter()
-            .find(|c| c.metric == metric && c.a == a && c.b == b)
-    };
-    let (comparison, sign) = match of(name, best) {
-        Some(comparison) => (comparison, 1.0),
-        None => (of(best, name)?, -1.0),
-    };
-    let [low, high] = comparison.difference.ci95?;
-    let difference = Value {
-        value: comparison.difference.value.map(|value| sign * value),
-        ci95: Some(if sign > 0.0 { [low, high] } else { [-high, -low] }),
-        ..Value::default()
-    };
-    let ratio = match (comparison.ratio.value, comparison.ratio.ci95) {
-        (Some(value), Some([low, high])) if sign > 0.0 => format::with_error(value, (high - low) / 2.0),
-        (Some(value), Some([low, high])) => format::with_error(1.0 / value, (1.0 / low - 1.0 / high) / 2.0),
-        _ => "n/a".to_string(),
-    };
-    let statement = match (comparison.statement.as_str(), sign > 0.0) {
-        ("better", false) => "worse",
-        ("worse", false) => "better",
-        (statement, _) => statement,
-    };
-    let is_share = metric.ends_with("_ratio");
-    let percent = |value: &Value| {
-        value
-            .value
-            .map_or_else(|| "n/a".to_string(), |share| format!("{:.0} %", share * 100.0))
-    };
+    let comparison = summary.comparison(metric, name, best)?;
+    comparison.difference.ci95?;
+    let ratio = comparison.ratio.value.zip(comparison.ratio.ci95);
+    let figure = |value: &Value, show: &dyn Fn(f64) -> String| value.value.map_or_else(|| "n/a".to_string(), show);
     Some(vec![
         name.to_string(),
-        if is_share {
-            format!(
-                "{} points",
-                format::with_error(100.0 * difference.value?, 50.0 * (high - low))
-            )
-        } else {
-            format::latency(&difference)
-        },
-        ratio,
-        statement.to_string(),
-        comparison
-            .correlation
-            .value
-            .map_or_else(|| "n/a".to_string(), |correlation| format!("{correlation:.2}")),
-        percent(&comparison.variance_saved_ratio),
+        format::difference(metric, &comparison.difference),
+        ratio.map_or_else(|| "n/a".to_string(), |(value, ends)| format::factor(value, ends)),
+        comparison.statement,
+        format::p_value(&comparison.p_value),
+        figure(&comparison.correlation, &|correlation| format!("{correlation:.2}")),
+        figure(&comparison.variance_saved_ratio, &|share| format!("{:.0} %", share * 100.0)),
     ])
 }
 

@@ -103,13 +103,19 @@ def works(browser, page, name):
             presses(browser, button(layout), f"{name}: {layout}")
     presses(browser, "document.querySelector('[aria-label=\"Zoom in\"]')", f"{name}: zoom in")
     presses(browser, "document.querySelector('[aria-label=\"Later\"]')", f"{name}: later")
-    presses(browser, "document.querySelector('[aria-label=\"Show the whole time\"]')", f"{name}: everything")
+    presses(browser, "document.querySelector('[aria-label=\"Show all of the run\"]')", f"{name}: everything")
     others = "[...document.querySelectorAll('[aria-label=Percentile] button[aria-pressed=false]')]"
     if browser.run(f"{others}.length"):
         words = browser.run(f"{others}[0].textContent")
         presses(browser, f"{others}[0]", f"{name}: another percentile")
         pressed = browser.run("document.querySelector('[aria-label=Percentile] button[aria-pressed=true]').textContent")
         check(pressed == words, f"{name}: {words} is not the one that is pressed")
+    words = "getComputedStyle(document.querySelector('#ranking td[title]'), '::after').content"
+    check(browser.run(words) == "none", f"{name}: intervals are told before they are asked for")
+    browser.run("document.getElementById('intervals').click()")
+    check("95 % interval" in browser.run(words), f"{name}: intervals are not told below their figures: {browser.run(words)}")
+    check(browser.run(WIDE) <= 0, f"{name}: is wider than the window with intervals")
+    browser.run("document.getElementById('intervals').click()")
     presses(browser, "document.getElementById('theme')", f"{name}: the theme")
     check(browser.run("document.documentElement.dataset.theme") == "dark", f"{name}: the theme is not dark")
     # The next page is not to remember it.
@@ -120,6 +126,14 @@ def works(browser, page, name):
         return new Promise(done => setTimeout(() => done(details.querySelectorAll('tbody tr').length), 50));
     })()""")
     check(rows > 20, f"{name}: the table of a chart has {rows} rows")
+    bare = browser.run("""[...document.querySelectorAll('figure')].filter(figure =>
+        !figure.querySelector('details.figures') && !figure.parentElement.querySelector('table') &&
+        !(figure.dataset.chart === 'load_per_endpoint' && document.querySelector('#services details.inner td'))).map(figure => figure.id)""")
+    check(not bare, f"{name}: the figures of {bare} are in no table")
+    files = browser.run("[...document.querySelectorAll('.files a')].map(link => link.getAttribute('href'))")
+    folder = pathlib.Path(page.removeprefix("file://")).parent
+    absent = [file for file in files if not (folder / file).is_file()]
+    check(len(files) >= 10 and not absent, f"{name}: there are no files {absent}")
     if variants and browser.run("document.querySelectorAll('#chart-topology select').length") == 2:
         before = browser.run("document.querySelector('svg.mesh').innerHTML")
         browser.run("""(() => {

@@ -1,6 +1,6 @@
 //! What is compared replication by replication, under common random numbers.
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use super::{Estimate, Interval, Method, mean, portable};
 use crate::math;
@@ -63,6 +63,16 @@ fn deviations(a: &[f64], b: &[f64]) -> (f64, f64, f64) {
 pub fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
     let (aa, bb, ab) = deviations(a, b);
     (aa > 0.0 && bb > 0.0).then(|| ab / (aa * bb).sqrt())
+}
+
+/// How likely a correlation as low as `correlation` would be in `n` pairs if there were none: one-sided, by Fisher's z-transformation
+/// (Metron 1, 1921). `None` with fewer than four pairs, which tell nothing.
+pub fn negative_correlation_p_value(correlation: f64, n: usize) -> Option<f64> {
+    let z = 0.5 * math::ln((1.0 + correlation) / (1.0 - correlation));
+    (n > 3).then(|| {
+        let normal = Normal::new(0.0, 1.0).expect("a standard deviation");
+        portable(normal.cdf(z * ((n - 3) as f64).sqrt()))
+    })
 }
 
 /// The share of the variance of `a - b` that pairing saves: 1 - Var(A - B) / (Var A + Var B). Nothing is saved at 0, all of it at 1; it
@@ -131,6 +141,10 @@ mod tests {
             1e-12,
         );
         assert_eq!(correlation(&[1.0, 1.0], &[1.0, 2.0]), None);
+        // z = atanh(-0.5) = -0.549306; times the root of 28 - 3: Phi(-2.746531) = 0.003011.
+        close(negative_correlation_p_value(-0.5, 28).expect("28 pairs"), 0.003_011, 1e-5);
+        close(negative_correlation_p_value(0.0, 10).expect("ten pairs"), 0.5, 1e-12);
+        assert_eq!(negative_correlation_p_value(-1.0, 2), None);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::report::Results;
 use crate::report::chart::axis::Axis;
-use crate::report::chart::canvas::{Anchor, INK, MUTED, Picture, Tone, Weight, picture, series};
+use crate::report::chart::canvas::{Anchor, INK, Picture, Weight, picture};
+use crate::report::chart::causes::tones;
 use crate::report::chart::timeline::{Frame, LegendItem, Timeline, head, head_height, points};
 use crate::report::format;
 
@@ -43,11 +44,12 @@ pub fn draw(results: &Results, client: &str) -> Option<(String, Picture)> {
     let most = most.reduce(f64::max).filter(|&most| most > 0.0)?;
 
     let title = format!("Failures of {client} over time");
+    let tones = tones(&kinds.iter().map(String::as_str).collect::<Vec<_>>());
     let legend: Vec<LegendItem> = kinds
         .iter()
-        .enumerate()
-        .map(|(index, kind)| LegendItem {
-            tone: tone(index),
+        .zip(&tones)
+        .map(|(kind, &tone)| LegendItem {
+            tone,
             marker: None,
             label: kind.replace('_', " "),
             width: 8.0,
@@ -74,7 +76,7 @@ pub fn draw(results: &Results, client: &str) -> Option<(String, Picture)> {
                 if below.is_empty() {
                     below = edge.iter().map(|&(x, _)| (x, 0.0)).collect();
                 }
-                frame.area(canvas, &below, edge, tone(*kind), 0.8);
+                frame.area(canvas, &below, edge, tones[*kind], 0.8);
                 below.clone_from(edge);
             }
             canvas.text((80.0, top + 10.0), &panel.name, 12.0, INK, Anchor::Start, Weight::Strong);
@@ -103,9 +105,4 @@ fn panel(results: &Results, variant: &str, client: &str, kinds: &[String]) -> Pa
         name: variant.to_string(),
         layers,
     }
-}
-
-/// The colour of a kind: there are as many as there are colours, and the last stands back.
-fn tone(index: usize) -> Tone {
-    if index < 8 { series(index) } else { MUTED }
 }

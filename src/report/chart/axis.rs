@@ -78,7 +78,11 @@ impl Axis {
             return Axis::linear((low - margin).max(0.0), high + margin, 5, format::seconds_short);
         }
         let (low, high) = (low / 1.1, high * 1.1);
-        let multiples: &[f64] = if high / low < 3e3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let multiples: &[f64] = match high / low {
+            ratio if ratio < 10.0 => &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+            ratio if ratio < 3e3 => &[1.0, 2.0, 5.0],
+            _ => &[1.0],
+        };
         let decades = (-9..=9).map(|exponent| math::pow(10.0, f64::from(exponent)));
         let ticks = decades.flat_map(|decade| multiples.iter().map(move |multiple| decade * multiple));
         let ticks = ticks.filter(|&tick| low <= tick && tick <= high);
@@ -163,6 +167,11 @@ mod tests {
         assert_eq!(
             labels(&Axis::durations(0.010, 0.012)),
             ["10 ms", "10.5 ms", "11 ms", "11.5 ms", "12 ms"]
+        );
+        assert_eq!(
+            labels(&Axis::durations(0.023, 0.13)),
+            ["30 ms", "50 ms", "70 ms", "100 ms"],
+            "a short scale has ticks too"
         );
     }
 

@@ -40,6 +40,9 @@ pub fn draw(summary: &Summary, client: &str) -> Option<(String, Picture)> {
             .unwrap_or(0)
             .min(CAUSES_MAX)
     };
+    let words: Vec<&str> = causes.iter().take(CAUSES_MAX).map(|&(cause, _)| cause).collect();
+    let tones = tones(&words);
+    let tone = |index: usize| tones.get(index).copied().unwrap_or(MUTED);
     let item = |(index, label): (usize, &str)| LegendItem {
         tone: tone(index),
         marker: None,
@@ -95,6 +98,33 @@ pub fn draw(summary: &Summary, client: &str) -> Option<(String, Picture)> {
     Some((title, picture))
 }
 
-fn tone(index: usize) -> Tone {
-    if index < CAUSES_MAX { series(index) } else { MUTED }
+/// The colours of causes and of who answered: one that several charts show has the same in all of them.
+pub fn tones(words: &[&str]) -> Vec<Tone> {
+    const KNOWN: [(&str, usize); 6] = [
+        ("endpoint", 0),
+        ("timeout", 1),
+        ("per_try_timeout", 4),
+        ("no_healthy_upstream", 3),
+        ("reset", 2),
+        ("connect_failure", 6),
+    ];
+    const COLOURS: usize = 8;
+    let known = |word: &str| KNOWN.iter().find(|(known, _)| *known == word).map(|&(_, colour)| colour);
+    let is_taken = |colour: &usize| words.iter().any(|word| known(word) == Some(*colour));
+    let mut free = (0..COLOURS).filter(|colour| !is_taken(colour));
+    let colour = |word: &&str| known(word).or_else(|| free.next()).map_or(MUTED, series);
+    words.iter().map(colour).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_has_its_colour_in_every_chart_and_no_two_share_one() {
+        let (causes, answerers) = (tones(&["timeout", "500", "per_try_timeout"]), tones(&["endpoint", "timeout"]));
+        assert_eq!(causes[0], answerers[1]);
+        let many = tones(&["503", "timeout", "500", "reset", "429", "endpoint"]);
+        assert!((0..many.len()).all(|one| (0..one).all(|other| many[one] != many[other])));
+    }
 }

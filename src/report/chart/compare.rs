@@ -3,8 +3,8 @@
 use crate::report::chart::axis::Axis;
 use crate::report::chart::canvas::{Anchor, Canvas, GRID, INK, MUTED, Picture, WIDTH, Weight, picture, series, text_width};
 use crate::report::chart::timeline::{SMALL, head, head_height};
-use crate::report::format;
 use crate::report::summary::{ClientSummary, Summary, Value};
+use crate::report::{answer, format};
 
 const ROW: f64 = 26.0;
 const PANEL_HEAD: f64 = 22.0;
@@ -45,7 +45,7 @@ pub fn draw(summary: &Summary, client: &str) -> Option<(String, Picture)> {
     Some((title, picture))
 }
 
-/// Figures with their intervals, a row for each variant and a panel for each figure.
+/// Figures with their intervals, a row for each variant, the best first, and a panel for each figure.
 pub fn forest(summary: &Summary, title: &str, words: &str, panels: &[Panel<'_>]) -> Picture {
     let names = summary
         .variants
@@ -56,6 +56,7 @@ pub fn forest(summary: &Summary, title: &str, words: &str, panels: &[Panel<'_>])
     let top = head_height(&[]);
     let panel_height = PANEL_HEAD + ROW * summary.variants.len() as f64 + PANEL_FOOT;
     let lines = panels.len().div_ceil(COLUMNS);
+    let order = answer::ranking(summary);
     picture(top + panel_height * lines as f64 - 12.0, title, |canvas| {
         head(canvas, title, words, &[]);
         let left = 24.0 + names + 14.0;
@@ -63,12 +64,12 @@ pub fn forest(summary: &Summary, title: &str, words: &str, panels: &[Panel<'_>])
         for (index, panel) in panels.iter().enumerate() {
             let top = top + panel_height * (index / COLUMNS) as f64;
             let left = left + (width + GUTTER) * (index % COLUMNS) as f64;
-            panel.draw(canvas, (left, left + width - FIGURES), top);
+            panel.draw(canvas, (left, left + width - FIGURES), top, &order);
         }
         for line in 0..lines {
-            for (row, variant) in summary.variants.iter().enumerate() {
+            for (row, &variant) in order.iter().enumerate() {
                 let y = top + panel_height * line as f64 + PANEL_HEAD + ROW * (row as f64 + 0.5);
-                let name = shortened(&variant.name, names);
+                let name = shortened(&summary.variants[variant].name, names);
                 canvas.text((24.0, y), &name, SMALL, INK, Anchor::Start, Weight::Plain);
             }
         }
@@ -123,10 +124,14 @@ impl Panel<'_> {
         let margin = ((high - low) * 0.12).max(high.abs() * 1e-6);
         // What cannot be negative does not look as if it could.
         let from = if low < 0.0 { low - margin } else { (low - margin).max(0.0) };
-        Axis::linear(from, high + margin, 4, self.tick)
+        let axis = |ticks: usize| Axis::linear(from, high + margin, ticks, self.tick);
+        // One tick alone tells no scale.
+        let few = axis(4);
+        if few.ticks.len() > 1 { few } else { axis(8) }
     }
 
-    fn draw(&self, canvas: &Canvas<'_>, (left, right): (f64, f64), top: f64) {
+    /// `order`: the variants from the top.
+    fn draw(&self, canvas: &Canvas<'_>, (left, right): (f64, f64), top: f64, order: &[usize]) {
         let axis = self.axis();
         let x = |value: f64| left + axis.place(value) * (right - left);
         let (first, last) = (top + PANEL_HEAD, top + PANEL_HEAD + ROW * self.values.len() as f64);
@@ -140,20 +145,20 @@ impl Panel<'_> {
                 free_from = x + half + 6.0;
             }
         }
-        for (row, value) in self.values.iter().enumerate() {
+        for (row, &variant) in order.iter().enumerate() {
             let y = first + ROW * (row as f64 + 0.5);
-            let Some((value, figure)) = value.and_then(|value| Some((value, value.value?))) else {
+            let Some((value, figure)) = self.values[variant].and_then(|value| Some((value, value.value?))) else {
                 canvas.text((right + FIGURES, y), "n/a", SMALL, MUTED, Anchor::End, Weight::Plain);
                 continue;
             };
-            let tone = series(row);
+            let tone = series(variant);
             if let Some([low, high]) = value.ci95 {
                 canvas.line(&[(x(low), y), (x(high), y)], tone, 2.5, 1.0);
                 for end in [low, high] {
                     canvas.line(&[(x(end), y - 5.0), (x(end), y + 5.0)], tone, 1.5, 1.0);
                 }
             }
-            canvas.marker((x(figure), y), row, 4.5, tone);
+            canvas.marker((x(figure), y), variant, 4.5, tone);
             canvas.text(
                 (right + FIGURES, y),
                 &(self.show)(value),

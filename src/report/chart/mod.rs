@@ -8,7 +8,7 @@ mod canvas;
 mod causes;
 mod cdf;
 mod compare;
-mod ejected;
+pub mod ejected;
 pub mod heat;
 mod incidents;
 mod load;

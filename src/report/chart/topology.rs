@@ -12,7 +12,7 @@ use crate::report::summary::{EdgeSummary, Summary, Value, VariantSummary};
 const EDGES_MAX: usize = 160;
 const MARGIN: f64 = 24.0;
 /// How wide a client or service is.
-pub const NODE: f64 = 112.0;
+pub const NODE: f64 = 122.0;
 /// What an edge takes at a node.
 const PORT: f64 = 36.0;
 /// The straight end of an edge, with its figures.
@@ -276,7 +276,7 @@ pub fn draw(summary: &Summary, variant: &VariantSummary) -> Option<(String, Pict
     };
     let top = head_height(&legend) + 12.0;
     let picture = picture_of_width(layout.width.max(720.0), top + layout.height + 24.0, &title, |canvas| {
-        let words = "each edge: the operation and its calls a second, the latency of successful calls, the share that fails";
+        let words = "each edge: the operation and its calls a second, the latency of successful calls, err: the share that fails";
         head(canvas, &title, words, &legend);
         for edge in &layout.edges {
             if let Some(figures) = variant.edges.get(&edge.name) {
@@ -328,9 +328,10 @@ fn draw_words(canvas: &Canvas<'_>, edge: &Edge, figures: &EdgeSummary, top: f64)
     text((x, to.1 - 10.0), &operation, INK, Anchor::Start);
     text((to.0 - 12.0, to.1 - 10.0), &rate, MUTED, Anchor::End);
     text((x, to.1 + 11.0), &latency, MUTED, Anchor::Start);
-    if trouble(figures) > 0 {
-        let tone = if trouble(figures) == 2 { FAULT_INK } else { INK };
-        text((to.0 - 12.0, to.1 + 11.0), &failed, tone, Anchor::End);
+    let failed = failed.trim_end_matches(" failed");
+    if !failed.is_empty() {
+        let tone = [MUTED, INK, FAULT_INK][trouble(figures)];
+        text((to.0 - 12.0, to.1 + 11.0), &format!("err {failed}"), tone, Anchor::End);
     }
 }
 

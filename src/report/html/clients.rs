@@ -1,15 +1,16 @@
 //! What clients went through: the ranking, latency, availability, failures, and how variants differ in them.
 
 use std::fmt::Write;
+use std::iter;
 
 use crate::report::chart::escape;
 use crate::report::html::Figures;
-use crate::report::html::parts::{Cell, causes, table, told};
-use crate::report::summary::{ClientSummary, Summary, Value};
+use crate::report::html::parts::{Cell, NOTHING, table};
+use crate::report::summary::{ClientSummary, ComparisonSummary, RankSummary, Summary, Value};
 use crate::report::{Named, answer, format};
 
-/// Comparisons shown; the rest are in `summary.json`.
-const COMPARISONS_MAX: usize = 90;
+/// Comparisons shown; the rest are in `summary.csv`.
+const COMPARISONS_MAX: usize = 400;
 /// Figures of the latency in the tables of clients.
 const LATENCIES: [&str; 5] = ["mean", "p50", "p90", "p99", "p99.9"];
 /// All of them.
@@ -36,95 +37,110 @@ pub fn ranking(out: &mut String, summary: &Summary, clients: &[&str], figures: &
     let words = match summary.replications {
         1 => "One replication: there are no intervals.".to_string(),
         n => format!(
-            "± is half of the 95 % confidence interval over {n} replications; point at a figure for its ends. Latencies are of successful \
-             requests, from the moment at which a request was meant to be sent. Best first."
+            "± is half of the 95 % confidence interval over {n} replications; “Intervals” at the top of the page writes its ends and how \
+             it was made below each figure. Latencies are of successful requests, from the moment at which a request was meant to be sent."
         ),
     };
     let _ = write!(out, "<section id=\"ranking\"><h2>Ranking</h2><p class=\"note\">{words}</p>");
+    let decisive = answer::decisive(summary).into_iter().next();
     for &client in clients {
         heading(out, clients, client);
         figures.put(out, "comparison", Some(client));
-        let rows = ranked(summary, client).map(|(name, figures)| client_row(name.to_string(), figures));
-        table(out, &format!("Figures of client {client}"), &client_header("variant"), rows);
+        let places = decisive.as_ref().and_then(|(metric, ..)| {
+            let figure = metric.strip_prefix(summary.main_client()?)?;
+            let of_client = format!("{client}{figure}");
+            summary.rankings.iter().find(|ranking| ranking.metric == of_client)
+        });
+        let mut first = vec!["variant"];
+        first.extend(places.map(|_| "place"));
+        let rows = ranked(summary, client).map(|(name, figures)| {
+            let place = places.map(|ranking| {
+                let is_it = |rank: &&RankSummary| rank.variant == name;
+                ranking
+                    .variants
+                    .iter()
+                    .find(is_it)
+                    .map_or_else(|| Cell::from(NOTHING), |rank| Cell::from(place(rank)))
+            });
+            (iter::once(Cell::from(name)).chain(place).collect(), figures)
+        });
+        client_table(
+            out,
+            &format!("Figures of client {client}, best first"),
+            &first,
+            rows.collect(),
+        );
+        if let (Some(ranking), Some((_, word, _))) = (places, &decisive) {
+            let _ = write!(
+                out,
+                "<p class=\"note under\">Place: by {word}, as far as the comparisons tell"
+            );
+            if ranking.variants.iter().any(|rank| rank.rank[0] != rank.rank[1]) {
+                out.push_str("; variants that share a letter are not separated");
+            }
+            out.push_str(".</p>");
+        }
     }
     order(out, summary);
     out.push_str("</section>\n");
 }
 
+/// The places that a variant may have, and its groups: `2–3 b`.
+fn place(rank: &RankSummary) -> String {
+    match rank.rank {
+        [best, worst] if best == worst => format!("{best} {}", rank.group),
+        [best, worst] => format!("{best}–{worst} {}", rank.group),
+    }
+}
+
 /// The order of the variants by each figure that was compared, as far as it is certain.
 fn order(out: &mut String, summary: &Summary) {
-    let rankings = told(summary, "rankings");
-    let rankings = rankings.iter().filter_map(|rankings| rankings.as_array()).flatten();
-    let place = |variant: &serde_json::Value| -> Option<Cell> {
-        let (name, group) = (variant["variant"].as_str()?, variant["group"].as_str()?);
-        let [best, worst] = [0, 1].map(|end| variant["rank"][end].as_u64());
-        let rank = match (best?, worst?) {
-            (best, worst) if best == worst => best.to_string(),
-            (best, worst) => format!("{best}–{worst}"),
-        };
-        Some(Cell::from(format!("{name} ({rank}, {group})")))
-    };
-    let rows: Vec<Vec<Cell>> = rankings
-        .filter_map(|ranking| {
-            let variants = ranking["variants"]
-                .as_array()?
-                .iter()
-                .map(place)
-                .collect::<Option<Vec<Cell>>>()?;
-            Some(
-                [Cell::from(ranking["metric"].as_str()?)]
-                    .into_iter()
-                    .chain(variants)
-                    .collect(),
-            )
-        })
-        .collect();
-    let most = rows.iter().map(Vec::len).max().unwrap_or(0);
-    if most < 3 {
+    let most = summary
+        .rankings
+        .iter()
+        .map(|ranking| ranking.variants.len())
+        .max()
+        .unwrap_or(0);
+    if most < 2 {
         return;
     }
+    let rows = summary.rankings.iter().map(|ranking| {
+        let places = ranking
+            .variants
+            .iter()
+            .map(|rank| Cell::from(format!("{} ({})", rank.variant, place(rank))));
+        iter::once(Cell::from(format::metric(&ranking.metric)))
+            .chain(places)
+            .collect()
+    });
     out.push_str(
-        "<p class=\"note\">In brackets the places that a variant may have, as far as comparisons tell, and its groups: variants that \
-         share a letter are not separated.</p>",
+        "<details><summary>Order by each figure</summary><p class=\"note\">In brackets the places that a variant may have, as far as \
+         comparisons tell, and its groups: variants that share a letter are not separated.</p>",
     );
     let mut header = vec!["figure".to_string(), "best".to_string()];
-    header.extend((2..most).map(|place| format!("{place}.")));
+    header.extend((2..=most).map(|place| format!("{place}.")));
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    table(out, "Order of the variants by each figure", &header, rows.into_iter());
+    table(out, "Order of the variants by each figure", &header, rows);
+    out.push_str("</details>");
 }
 
-/// What stands above the rows of [`client_row`].
-pub fn client_header(first: &'static str) -> [&'static str; 11] {
-    [
-        first,
-        "requests",
-        "availability",
-        "mean",
-        "p50",
-        "p90",
-        "p99",
-        "p99.9",
-        "attempts/request",
-        "error budget burnt",
-        "failures",
-    ]
-}
-
-/// The figures of a client.
-pub fn client_row(name: String, client: &ClientSummary) -> Vec<Cell> {
-    let mut row = vec![
-        name.into(),
-        Cell::count(&client.requests_total),
-        Cell::of(&client.availability_ratio, format::share),
-    ];
-    row.extend(LATENCIES.map(|name| Cell::latency(&client.latency_seconds, name)));
-    row.push(Cell::of(&client.attempts_per_request_ratio, format::figure));
-    row.push(Cell::of(&client.error_budget_burn_ratio, |burnt| match burnt.value {
-        Some(_) => format!("{}×", format::figure(burnt)),
-        None => "n/a".to_string(),
-    }));
-    row.push(causes(&client.failures_total));
-    row
+/// Figures of clients, a row each; `first` stands above the cells that a row begins with.
+pub fn client_table(out: &mut String, caption: &str, first: &[&str], rows: Vec<(Vec<Cell>, &ClientSummary)>) {
+    let retried = rows
+        .iter()
+        .any(|(_, client)| client.attempts_total.value != client.requests_total.value);
+    let mut header = first.to_vec();
+    header.extend(["requests", "availability"]);
+    header.extend(LATENCIES);
+    header.extend(retried.then_some("attempts/request"));
+    let rows = rows.into_iter().map(|(mut row, client)| {
+        row.push(Cell::count(&client.requests_total));
+        row.push(Cell::of(&client.availability_ratio, format::share));
+        row.extend(LATENCIES.map(|name| Cell::latency(&client.latency_seconds, name)));
+        row.extend(retried.then(|| Cell::of(&client.attempts_per_request_ratio, format::figure)));
+        row
+    });
+    table(out, caption, &header, rows);
 }
 
 /// Latency by percentile and over time.
@@ -155,7 +171,10 @@ pub fn latency(out: &mut String, summary: &Summary, clients: &[&str], figures: &
 
 /// Availability, the error budget, and failures by cause.
 pub fn availability(out: &mut String, summary: &Summary, clients: &[&str], figures: &Figures<'_>) {
-    out.push_str("<section id=\"availability\"><h2>Availability and failures</h2>");
+    out.push_str(
+        "<section id=\"availability\"><h2>Availability and failures</h2><p class=\"note\">By the time at which requests were meant to be \
+         sent: those that a fault meets in flight count before it. Error budget: failures over those that the objective allows.</p>",
+    );
     for &client in clients {
         heading(out, clients, client);
         for kind in [
@@ -166,9 +185,43 @@ pub fn availability(out: &mut String, summary: &Summary, clients: &[&str], figur
         ] {
             figures.put(out, kind, Some(client));
         }
+        budget(out, summary, client);
         failures(out, summary, client);
     }
     out.push_str("</section>\n");
+}
+
+/// What of the error budget is gone, and what got through.
+fn budget(out: &mut String, summary: &Summary, client: &str) {
+    let header = [
+        "variant",
+        "requests/s",
+        "successes/s",
+        "availability",
+        "objective",
+        "error budget burnt",
+        "attempts",
+        "failures",
+    ];
+    let rows = ranked(summary, client).map(|(name, figures)| {
+        vec![
+            name.into(),
+            Cell::of(&figures.requests_per_second, format::figure),
+            Cell::of(&figures.goodput_per_second, format::figure),
+            Cell::of(&figures.availability_ratio, format::share),
+            Cell::of(&figures.availability_objective_ratio, format::share),
+            Cell::of(&figures.error_budget_burn_ratio, |burnt| match burnt.value {
+                Some(0.0) => "0×".to_string(),
+                Some(_) => format!("{}×", format::figure(burnt)),
+                None => NOTHING.to_string(),
+            }),
+            Cell::count(&figures.attempts_total),
+            Cell::from(format::count(
+                figures.failures_total.iter().map(|(_, &number)| number).sum::<u64>() as f64,
+            )),
+        ]
+    });
+    table(out, &format!("Availability of {client}"), &header, rows);
 }
 
 /// Failures by cause and by who ended the request.
@@ -222,83 +275,89 @@ pub fn differences(out: &mut String, summary: &Summary) {
     if summary.comparisons.is_empty() {
         return;
     }
-    let pairs = match summary.confidence.pairs {
-        0 | 1 => String::new(),
-        pairs => format!(" The intervals of one figure hold for all {pairs} pairs at once (Bonferroni)."),
-    };
     let _ = write!(
         out,
-        "<section id=\"differences\"><h2>Differences</h2><p class=\"note\">Replication by replication: every variant saw the same \
-         traffic and the same work.{pairs} For availability the ratio is that of the shares of failures.</p>"
+        "<section id=\"differences\"><h2>Differences</h2><p class=\"note\">{}</p>",
+        escape(&method(summary))
     );
-    let is_shown = |metric: &str| {
-        [".availability_ratio", ".p50", ".p99", ".p99.9"]
-            .iter()
-            .any(|end| metric.ends_with(end))
-    };
-    let all: Vec<_> = summary
-        .comparisons
+    let header = [
+        "figure",
+        "variant",
+        "verdict",
+        "against",
+        "difference",
+        "ratio",
+        "p",
+        "correlation",
+        "variance saved",
+    ];
+    let against_best: Vec<ComparisonSummary> = answer::decisive(summary)
         .iter()
-        .filter(|comparison| is_shown(&comparison.metric))
+        .flat_map(|(metric, _, best)| {
+            let others = summary.variants.iter().filter(move |variant| variant.name != *best);
+            others.filter_map(move |variant| summary.comparison(metric, &variant.name, best))
+        })
         .collect();
-    let has_more = all.iter().any(|comparison| told(*comparison, "p_value").is_some());
-    let rows = all.iter().take(COMPARISONS_MAX).map(|comparison| {
-        let difference = if comparison.metric.ends_with("availability_ratio") {
-            Cell::of(&comparison.difference, format::share)
-        } else {
-            Cell::of(&comparison.difference, format::latency)
-        };
-        let correlation =
-            |value: &crate::report::summary::Value| value.value.map_or_else(|| "n/a".to_string(), |c| format!("{c:.2}"));
-        let statement = told(comparison, "statement");
-        let statement = statement
-            .as_ref()
-            .and_then(|words| words.as_str())
-            .filter(|words| !words.is_empty());
-        let mut row = vec![
-            comparison.metric.as_str().into(),
-            comparison.a.as_str().into(),
-            statement.unwrap_or(&comparison.verdict).into(),
-            comparison.b.as_str().into(),
-            difference,
-            Cell::of(&comparison.ratio, format::figure),
-            Cell::of(&comparison.correlation, correlation),
-        ];
-        if has_more {
-            let figure = |name: &str| {
-                let value = told(comparison, name).and_then(|value| serde_json::from_value::<Value>(value).ok());
-                value.unwrap_or_default()
-            };
-            row.push(Cell::of(&figure("variance_saved_ratio"), format::share));
-            row.push(Cell::of(&figure("p_value"), |p| match p.value {
-                Some(p) if p < 1e-4 => "< 0.0001".to_string(),
-                _ => format::figure(p),
-            }));
-        }
-        row
-    });
-    let mut header = vec!["figure", "variant", "is", "against", "difference", "ratio", "correlation"];
-    if has_more {
-        header.extend(["variance saved", "p"]);
+    if !against_best.is_empty() {
+        table(out, "Against the best", &header, against_best.iter().map(difference_row));
     }
-    let is_long = all.len() > 24;
-    if is_long {
-        let _ = write!(
-            out,
-            "<details><summary>{} comparisons</summary>",
-            all.len().min(COMPARISONS_MAX)
-        );
-    }
+    let shown = summary.comparisons.len().min(COMPARISONS_MAX);
+    let _ = write!(out, "<details><summary>{shown} comparisons</summary>");
+    let rows = summary.comparisons.iter().take(shown).map(difference_row);
     table(out, "Differences between variants", &header, rows);
-    if all.len() > COMPARISONS_MAX {
+    if shown < summary.comparisons.len() {
+        let more = summary.comparisons.len() - shown;
+        let _ = write!(out, "<p class=\"note\">{more} more are in summary.csv.</p>");
+    }
+    out.push_str("</details></section>\n");
+}
+
+/// How differences were found and judged.
+fn method(summary: &Summary) -> String {
+    let confidence = &summary.confidence;
+    let mut words =
+        "Replication by replication: every variant saw the same traffic and the same work (common random numbers). ".to_string();
+    if confidence.pairs > 1 {
         let _ = write!(
-            out,
-            "<p class=\"note\">{} more are in summary.json.</p>",
-            all.len() - COMPARISONS_MAX
+            words,
+            "Intervals of one figure hold for all {} pairs at once (Bonferroni), and so do p-values (Holm). ",
+            confidence.pairs
         );
     }
-    if is_long {
-        out.push_str("</details>");
+    words.push_str(match confidence.indifference {
+        Some(_) => "Better and worse: the interval of the difference excludes zero; undecided: it reaches beyond what matters. ",
+        None => "Better and worse: the interval of the difference excludes zero; else it says above which size a difference is excluded. ",
+    });
+    if let Some(zone) = confidence.indifference {
+        let _ = write!(
+            words,
+            "Differences up to {} % of the figure do not matter. ",
+            format::digits(zone * 100.0, 2)
+        );
     }
-    out.push_str("</section>\n");
+    words.push_str(
+        "p: how likely so large a difference would be by chance. Correlation: of the two over the replications; variance saved: by what \
+         part that makes the variance of the difference smaller than that of independent runs, more where negative. The ratio of \
+         availability is that of the shares of failures.",
+    );
+    words
+}
+
+fn difference_row(comparison: &ComparisonSummary) -> Vec<Cell> {
+    let ratio = |ratio: &Value| match (ratio.value, ratio.ci95) {
+        (Some(value), Some(ends)) => format::factor(value, ends),
+        _ => format::figure(ratio),
+    };
+    let correlation = |value: &Value| value.value.map_or_else(|| NOTHING.to_string(), |c| format!("{c:.2}"));
+    vec![
+        format::metric(&comparison.metric).into(),
+        comparison.a.as_str().into(),
+        comparison.statement.as_str().into(),
+        comparison.b.as_str().into(),
+        Cell::of(&comparison.difference, |value| format::difference(&comparison.metric, value)),
+        Cell::of(&comparison.ratio, ratio),
+        Cell::of(&comparison.p_value, format::p_value),
+        Cell::of(&comparison.correlation, correlation),
+        Cell::of(&comparison.variance_saved_ratio, format::share),
+    ]
 }

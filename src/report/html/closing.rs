@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use crate::report::chart::escape;
-use crate::report::format;
 use crate::report::html::parts::{Cell, table};
 use crate::report::summary::Summary;
+use crate::report::{csv, format};
 
 /// Bytes of the scenario's text shown.
 const SOURCE_MAX: usize = 200_000;
@@ -135,30 +135,18 @@ pub fn methods(out: &mut String, summary: &Summary) {
     out.push_str("</section>\n");
 }
 
-/// The methods that figures of the summary name, with how many do.
+/// The methods that figures of the summary name, with how many do, the most frequent first.
 fn counted(summary: &Summary) -> Vec<(String, usize)> {
-    let mut counts = Vec::new();
-    if let Ok(document) = serde_json::to_value((&summary.variants, &summary.comparisons)) {
-        count(&document, &mut counts);
-    }
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    csv::for_each_value(summary, &mut |_, _, value| {
+        let Some(method) = value.method.as_deref() else { return };
+        match counts.iter_mut().find(|(known, _)| known == method) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((method.to_string(), 1)),
+        }
+    });
     counts.sort_by(|(a, many), (b, more)| more.cmp(many).then(a.cmp(b)));
     counts
-}
-
-fn count(document: &serde_json::Value, counts: &mut Vec<(String, usize)>) {
-    match document {
-        serde_json::Value::Object(members) => {
-            if let Some(serde_json::Value::String(method)) = members.get("method").filter(|_| members.contains_key("ci95")) {
-                match counts.iter_mut().find(|(known, _)| known == method) {
-                    Some((_, count)) => *count += 1,
-                    None => counts.push((method.clone(), 1)),
-                }
-            }
-            members.values().for_each(|member| count(member, counts));
-        }
-        serde_json::Value::Array(members) => members.iter().for_each(|member| count(member, counts)),
-        _ => {}
-    }
 }
 
 /// The scenario's text, and the runs.

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use crate::report::Results;
 use crate::report::answer;
-use crate::report::chart::{CLIENTS_MAX, heat, series_tones, services_by_imbalance, topology};
-use crate::report::curves::Latencies;
-use crate::report::format;
+use crate::report::chart::{CLIENTS_MAX, ejected, heat, series_tones, services_by_imbalance, topology};
+use crate::report::curves::{Latencies, OverTime};
+use crate::report::format::rounded;
 use crate::report::summary::{Summary, VariantSummary};
 
 /// Points of a distribution.
@@ -31,6 +31,8 @@ struct Data<'a> {
     spans: Vec<Span<'a>>,
     time: serde_json::Map<String, serde_json::Value>,
     cdf: serde_json::Map<String, serde_json::Value>,
+    /// The values of charts that are pictures only: by kind, then by client or service.
+    tables: [(&'static str, Vec<(String, Columns)>); 2],
     heat: Vec<Heat>,
     node: f64,
     mesh: Option<Mesh>,
@@ -46,7 +48,7 @@ struct Span<'a> {
 
 /// Values over time of a client; each by variant and bucket.
 #[derive(Serialize)]
-struct OverTime {
+struct Timed {
     at: Vec<f64>,
     p50: Rows,
     p90: Rows,
@@ -62,6 +64,14 @@ type Rows = Vec<Vec<Option<f64>>>;
 struct Percentiles {
     shares: Vec<f64>,
     seconds: Rows,
+}
+
+/// Values over time by what they are of.
+#[derive(Serialize)]
+struct Columns {
+    seconds: f64,
+    names: Vec<String>,
+    values: Rows,
 }
 
 /// The loads of a service: by variant, endpoint and span of time, in hundredths of an even share.
@@ -121,6 +131,13 @@ pub fn data(results: &Results, clients: &[&str]) -> String {
         spans: spans(summary),
         time: serde_json::Map::new(),
         cdf: serde_json::Map::new(),
+        tables: [
+            ("failures_over_time", of_each(clients, |client| failures(results, client))),
+            (
+                "ejected_over_time",
+                of_each(&ejected::services(results), |service| kept_out(results, service)),
+            ),
+        ],
         heat: heat_maps(results),
         node: topology::NODE,
         mesh: mesh(summary),
@@ -171,7 +188,7 @@ fn spans(summary: &Summary) -> Vec<Span<'_>> {
     spans
 }
 
-fn over_time(results: &Results, client: &str) -> Option<OverTime> {
+fn over_time(results: &Results, client: &str) -> Option<Timed> {
     let variants = &results.summary.variants;
     let find = |variant: &VariantSummary, metric: &str| results.curves.find(&variant.name, "client", client, metric);
     let first = variants.iter().find_map(|variant| find(variant, "availability_ratio"))?;
@@ -188,7 +205,7 @@ fn over_time(results: &Results, client: &str) -> Option<OverTime> {
         variants.iter().map(row).collect()
     };
     let seconds = first.interval_nanos as f64 / 1e9;
-    Some(OverTime {
+    Some(Timed {
         at: (0..buckets)
             .map(|bucket| rounded((bucket as f64 + 0.5) * seconds, 7))
             .collect(),
@@ -248,6 +265,52 @@ fn at_shares(latencies: &Latencies, shares: &[f64], count: u64) -> Vec<Option<f6
         (beyond >= BEYOND_MIN as f64 * 0.999).then(|| upper.map(|bound| rounded(bound as f64 / 1e9, 4)))?
     };
     shares.iter().map(|&share| at(share)).collect()
+}
+
+fn of_each<T: AsRef<str>>(names: &[T], columns: impl Fn(&str) -> Columns) -> Vec<(String, Columns)> {
+    let names = names.iter().map(AsRef::as_ref);
+    names.map(|name| (name.to_string(), columns(name))).collect()
+}
+
+/// Failures per second by who ended the request.
+fn failures(results: &Results, client: &str) -> Columns {
+    columns(results, |curve| {
+        let kind = curve.metric.strip_prefix("failures_per_second.")?;
+        let is_it = curve.scope == "client" && curve.name == client;
+        is_it.then(|| format!("{}, {}", curve.variant, kind.replace('_', " ")))
+    })
+}
+
+/// The share of a service's endpoints that callers keep out of balancing, and of callers in panic.
+fn kept_out(results: &Results, service: &str) -> Columns {
+    columns(results, |curve| {
+        let what = match curve.metric.as_str() {
+            "ejected_ratio" => "kept out",
+            "panic_ratio" => "in panic",
+            _ => return None,
+        };
+        let is_it = curve.scope == "service" && curve.name == service;
+        is_it.then(|| format!("{}, {what}", curve.variant))
+    })
+}
+
+/// The curves that `name` has a name for, but those without any value.
+fn columns(results: &Results, name: impl Fn(&OverTime) -> Option<String>) -> Columns {
+    let mut columns = Columns {
+        seconds: 0.0,
+        names: Vec::new(),
+        values: Vec::new(),
+    };
+    for curve in &results.curves.over_time {
+        let Some(name) = name(curve).filter(|_| curve.values.iter().flatten().any(|&value| value > 0.0)) else {
+            continue;
+        };
+        columns.seconds = curve.interval_nanos as f64 / 1e9;
+        columns.names.push(name);
+        let values = curve.values.iter().map(|value| value.map(|value| rounded(value, 3)));
+        columns.values.push(values.collect());
+    }
+    columns
 }
 
 fn heat_maps(results: &Results) -> Vec<Heat> {
@@ -334,12 +397,4 @@ fn mesh(summary: &Summary) -> Option<Mesh> {
         nodes: nodes.collect(),
         edges: edges.collect(),
     })
-}
-
-/// The nearest number of so many significant digits.
-fn rounded(value: f64, significant: usize) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return 0.0;
-    }
-    format::exponential(value, significant).parse().expect("a number")
 }

@@ -2,8 +2,8 @@
 
 use crate::report::format;
 use crate::report::html::Figures;
-use crate::report::html::clients::{client_header, client_row};
-use crate::report::html::parts::{Cell, table};
+use crate::report::html::clients::client_table;
+use crate::report::html::parts::{Cell, NEVER, NOTHING, table, table_of_known};
 use crate::report::summary::{IncidentSummary, Summary, Value};
 
 /// The faults and how each variant went through them.
@@ -50,8 +50,33 @@ pub fn faults(out: &mut String, summary: &Summary, figures: &Figures<'_>) {
             "lost",
         ];
         table(out, "How variants went through faults", &header, rows.into_iter());
+        medians(out, summary);
     }
     out.push_str("</section>");
+}
+
+/// The times again as medians, which know also of the replications in which it did not come to that.
+fn medians(out: &mut String, summary: &Summary) {
+    const TIMES: [&str; 4] = ["time_to_detect", "time_to_eject", "time_to_shift", "time_to_recover"];
+    let incidents = summary
+        .variants
+        .iter()
+        .flat_map(|variant| variant.incidents.iter().map(move |incident| (&variant.name, incident)));
+    let rows = incidents.map(|(variant, incident)| {
+        let median = |name: &str| Cell::latency(&incident.median_seconds, name);
+        let names = [Cell::from(variant.as_str()), Cell::from(incident.name.as_str())];
+        names.into_iter().chain(TIMES.map(median)).collect()
+    });
+    let rows: Vec<Vec<Cell>> = rows.collect();
+    let header = ["variant", "fault", "detected", "ejected", "shifted", "recovered"];
+    out.push_str("<details><summary>Medians over all replications</summary>");
+    table_of_known(
+        out,
+        "Medians, replications included in which it did not come to that",
+        &header,
+        rows,
+    );
+    out.push_str("</details>");
 }
 
 fn row(variant: &str, incident: &IncidentSummary) -> Vec<Cell> {
@@ -72,8 +97,8 @@ fn time(value: &Value) -> String {
     match (&value.value, &value.reason) {
         (Some(_), None) => format::latency(value),
         (Some(_), Some(reason)) => format!("{} ({reason})", format::latency(value)),
-        (None, Some(reason)) if reason.starts_with("reached") => "never".to_string(),
-        (None, _) => "n/a".to_string(),
+        (None, Some(reason)) if reason.starts_with("reached") => NEVER.to_string(),
+        (None, _) => NOTHING.to_string(),
     }
 }
 
@@ -83,15 +108,14 @@ pub fn windows(out: &mut String, summary: &Summary) {
     for variant in &summary.variants {
         for (window, figures) in variant.windows.iter() {
             for (client, figures) in figures.clients.iter() {
-                rows.push(client_row(format!("{}, {client}, {window}", variant.name), figures));
+                rows.push((vec![Cell::from(format!("{}, {client}, {window}", variant.name))], figures));
             }
         }
     }
     if rows.is_empty() {
         return;
     }
-    let header = client_header("variant, client, when");
     out.push_str("<section id=\"windows\"><h2>Windows of time</h2>");
-    table(out, "Figures of clients in windows of time", &header, rows.into_iter());
+    client_table(out, "Figures of clients in windows of time", &["variant, client, when"], rows);
     out.push_str("</section>");
 }

@@ -19,6 +19,7 @@ use crate::report::Results;
 use crate::report::chart::{self, Chart, THEME, escape};
 use crate::report::format;
 use crate::report::summary::Summary;
+use crate::report::table::known_well;
 
 /// uPlot 1.6.32, MIT licence: `vendor/README.md`.
 const PLOTTER: &str = include_str!("../vendor/uplot/uPlot.iife.min.js");
@@ -109,7 +110,9 @@ fn opening(out: &mut String, summary: &Summary) {
     let _ = write!(
         out,
         "<a class=\"skip\" href=\"#main\">Skip to the answer</a><header><div class=\"top\"><p class=\"kind\">meshsim {version}</p>\
-         <button type=\"button\" id=\"theme\" aria-pressed=\"false\" hidden>Dark</button></div><h1>{name}</h1>"
+         <div class=\"choice\" id=\"view\" role=\"group\" aria-label=\"View\" hidden>\
+         <button type=\"button\" id=\"intervals\" aria-pressed=\"false\">Intervals</button>\
+         <button type=\"button\" id=\"theme\" aria-pressed=\"false\">Dark</button></div></div><h1>{name}</h1>"
     );
     let paragraphs = summary
         .description
@@ -122,6 +125,9 @@ fn opening(out: &mut String, summary: &Summary) {
     let _ = write!(out, "<p class=\"answer\"><strong>{}</strong></p>", escape(&summary.answer));
     for warning in &summary.warnings {
         let _ = write!(out, "<p class=\"warning\">Warning: {}</p>", escape(warning));
+    }
+    for line in known_well(summary) {
+        let _ = write!(out, "<p class=\"known\">{}</p>", escape(&line));
     }
     facts(out, summary);
     let mut links = vec![
@@ -182,6 +188,7 @@ fn load(out: &mut String, figures: &Figures<'_>) {
     if figures.has("load_over_time") || figures.has("load_per_endpoint") {
         figures.put(out, "load_over_time", None);
         figures.put(out, "load_per_endpoint", None);
+        out.push_str("<p class=\"note\">Each endpoint with its figures is in the <a href=\"#services\">tables</a>.</p>");
     } else {
         out.push_str("<p class=\"note\">No service has several endpoints that are known one by one.</p>");
     }

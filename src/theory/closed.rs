@@ -66,11 +66,10 @@ pub(super) fn closed_loop(view: &View<'_>, service: u32, site: u32, subject: &st
             known(Figure::Sojourn(service), response),
             known(Figure::Throughput(client), throughput),
         ];
-        if !is_free {
-            all.push(known(
-                Figure::Utilization(service),
-                throughput * service_time / f64::from(servers),
-            ));
+        let busy = throughput * service_time / f64::from(servers);
+        // Idle times of one in ten thousand are too rare to be normal.
+        if !is_free && busy < 0.9999 {
+            all.push(known(Figure::Utilization(service), busy));
         }
         Ok((all, f64::from(users) * (pause + service_time)))
     })())

@@ -12,6 +12,7 @@ mod observed;
 mod product;
 pub mod queues;
 mod recognise;
+mod routes;
 mod station;
 mod text;
 mod walk;

@@ -42,7 +42,13 @@ pub(super) fn recognise(view: &View<'_>) -> Recognised {
                 recognised.known.extend(known);
                 recognised.relaxation.push((subject, relaxation));
             }
-            Err(why) => recognised.unknown.push(Unrecognised { subject, why }),
+            Err(mut why) => {
+                let network = networks.unknown.get(&service).filter(|network| !why.contains(*network));
+                if let Some(network) = network {
+                    why += &format!("; nor is it part of a network in product form: {network}");
+                }
+                recognised.unknown.push(Unrecognised { subject, why });
+            }
         }
     }
     for client in 0..view.plan.clients.len() as u32 {

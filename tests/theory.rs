@@ -5,6 +5,7 @@
 //! as the standard error does, by the root of the ratio. Seeds are fixed, so a test passes always or never.
 
 use meshsim::experiment::Experiment;
+use meshsim::math::{exp, pow};
 use meshsim::report::summary::{ClientSummary, ServiceSummary, Value as Figure};
 use meshsim::report::{Named, Results, Summary};
 use meshsim::scenario::{self, Overrides, Source};
@@ -342,7 +343,7 @@ fn formulas_of_stations_agree_with_other_derivations() {
     }
     for load in [0.3, 0.7, 0.95] {
         // Arrivals in constant gaps: sigma = exp(-(1 - sigma) / load), by iteration.
-        let sigma = (0..20_000).fold(0.5_f64, |sigma, _| (-(1.0 - sigma) / load).exp());
+        let sigma = (0..20_000).fold(0.5_f64, |sigma, _| exp(-(1.0 - sigma) / load));
         agree("D/M/1", queues::gim1_sigma(Gap::Constant(1.0), load).expect("stable"), sigma);
         let wait = queues::mg1_wait(load, 1.0, 2.0).expect("stable");
         agree("M/M/1 as M/G/1", wait, load / (1.0 - load));
@@ -351,7 +352,7 @@ fn formulas_of_stations_agree_with_other_derivations() {
             // Shares of queues of at least i = 0, 1, …, where as many become longer than i as become shorter.
             let mut shares = vec![1.0_f64];
             while shares[shares.len() - 1] > 1e-16 && shares.len() < 2000 {
-                shares.push(load * shares[shares.len() - 1].powi(choices as i32));
+                shares.push(load * pow(shares[shares.len() - 1], f64::from(choices)));
             }
             let sojourn = shares[1..].iter().sum::<f64>() / load;
             agree(
@@ -367,7 +368,7 @@ fn formulas_of_stations_agree_with_other_derivations() {
 fn impatience(station: Mmc, patience: f64) {
     let Mmc { rate, service, servers } = station;
     let drain = f64::from(servers) / service;
-    let density = |x: f64| (rate * x.min(patience) - drain * x).exp();
+    let density = |x: f64| exp(rate * x.min(patience) - drain * x);
     // The weight of fewer than all servers busy beside the density at 0.
     let idle: f64 = (0..servers)
         .rev()
@@ -466,12 +467,12 @@ fn formulas_of_networks_agree_with_other_derivations() {
                 agree("k of n", networks::at_least(k, n, up), sum);
             }
             for tries in 1..4 {
-                let missed = |k: u32| (f64::from(n - k) / f64::from(n) * 0.8).powi(tries as i32);
+                let missed = |k: u32| pow(f64::from(n - k) / f64::from(n) * 0.8, f64::from(tries));
                 let sum: f64 = states().map(|(k, p)| p * (1.0 - missed(k))).sum();
                 agree("tries", networks::found_up(n, up, 0.8, tries), sum);
             }
         }
-        let largest = integral(60.0, |t| 1.0 - (1.0 - (-t).exp()).powi(n as i32));
+        let largest = integral(60.0, |t| 1.0 - pow(1.0 - exp(-t), f64::from(n)));
         assert!((networks::largest_of(n, 1.0) / largest - 1.0).abs() < 1e-6, "{n}");
     }
 }

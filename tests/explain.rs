@@ -434,6 +434,96 @@ fn a_trace_is_otlp_in_json() {
     );
 }
 
+/// Of many stories with failures, retries, hedges and crashes: what an importer of traces relies on.
+#[test]
+fn spans_lie_within_those_around_them() {
+    let scenario = load(BUSY);
+    let which = Which::Search {
+        client: None,
+        slowest: 60,
+        failed: 40,
+    };
+    let explanation = explained(&scenario, &which);
+    let otlp: Value = serde_json::from_str(&explain::otlp(&explanation)).expect("JSON");
+    let resources = otlp["resourceSpans"].as_array().expect("a list");
+    let spans = resources
+        .iter()
+        .flat_map(|resource| resource["scopeSpans"][0]["spans"].as_array().expect("a list"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let by_id: std::collections::BTreeMap<(String, String), &Value> = spans
+        .clone()
+        .map(|span| ((text(&span["traceId"]), text(&span["spanId"])), span))
+        .collect();
+    assert_eq!(by_id.len(), spans.clone().count(), "no number is there twice");
+    let traces: std::collections::BTreeSet<&String> = by_id.keys().map(|key| &key.0).collect();
+    assert_eq!(traces.len(), explanation.stories.len(), "a trace for each story");
+    let nanos = |span: &Value, key: &str| text(&span[key]).parse::<u64>().expect("nanoseconds as a text");
+    let mut roots = 0;
+    for ((trace, id), span) in &by_id {
+        let is_hex = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        };
+        assert!(is_hex(trace) && is_hex(id) && trace.len() == 32 && id.len() == 16);
+        assert!(id.bytes().any(|byte| byte != b'0') && trace.bytes().any(|byte| byte != b'0'));
+        let (from, to) = (nanos(span, "startTimeUnixNano"), nanos(span, "endTimeUnixNano"));
+        for event in span["events"].as_array().expect("a list") {
+            assert!(nanos(event, "timeUnixNano") >= from, "{span:#}");
+            assert!(!text(&event["name"]).is_empty());
+        }
+        let Some(parent) = span["parentSpanId"].as_str() else {
+            roots += 1;
+            continue;
+        };
+        let parent = by_id[&(trace.clone(), parent.to_string())];
+        assert!(nanos(parent, "startTimeUnixNano") <= from, "{parent:#} {span:#}");
+        if to > nanos(parent, "endTimeUnixNano") {
+            // Only an endpoint that nobody waits for any more goes on.
+            assert!(span["kind"] == 2 && parent["status"]["code"] == 2, "{parent:#} {span:#}");
+        }
+    }
+    assert_eq!(roots, explanation.stories.len());
+    assert!(by_id.len() > 500, "{}", by_id.len());
+}
+
+#[test]
+fn a_fault_is_told_by_what_it_does() {
+    // Random faults and such as come again have no place among those that are drawn in charts.
+    let text = BUSY.replace(
+        "faults:\n",
+        "faults:\n  - {random: {mttf: 2s, mttr: 1s}, slow: {endpoint: items/items-2, factor: 2}}\n  - {name: shaky, at: 1s, for: 200ms, every: 1s, errors: {endpoint: items/items-3, share: 50%, status: 503}}\n",
+    );
+    let which = Which::Search {
+        client: None,
+        slowest: 40,
+        failed: 40,
+    };
+    let explanation = explained(&load(&text), &which);
+    let mut told: Vec<(String, String)> = Vec::new();
+    for fault in explanation.stories.iter().flat_map(|story| &story.faults) {
+        let known = (fault.fault.clone(), fault.what.clone());
+        if !told.contains(&known) {
+            told.push(known);
+        }
+        let length = (fault.to_ns - fault.from_ns) as f64 * 1e-9;
+        let expected = match fault.fault.as_str() {
+            "shaky" => 0.2,
+            "crash items/items-0" | "slow items/items-1 5 times" => 3.0,
+            _ => 1.0,
+        };
+        assert!(length > 0.0 && length < expected + 1e-9, "{fault:?}");
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+    let shaky = told.iter().find(|(name, _)| name == "shaky").expect("it is there");
+    assert_eq!(shaky.1, "errors 503 at items/items-3");
+    let page = explain::text(&explanation, false);
+    assert!(
+        page.contains("fault under way: shaky (errors 503 at items/items-3), from "),
+        "{page}"
+    );
+    assert!(page.contains("fault under way: slow items/items-2 2 times, from "), "{page}");
+}
+
 #[test]
 fn a_trace_is_of_chromes_format() {
     let scenario = load(BUSY);
@@ -445,6 +535,20 @@ fn a_trace_is_of_chromes_format() {
     let chrome: Value = serde_json::from_str(&explain::chrome(&explained(&scenario, &which))).expect("JSON");
     let events = chrome["traceEvents"].as_array().expect("a list");
     let mut lanes: std::collections::BTreeMap<(u64, u64), Vec<(f64, f64)>> = std::collections::BTreeMap::new();
+    let (mut named, mut used) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    for event in events {
+        let key = (event["pid"].as_u64().expect("a number"), event["tid"].as_u64());
+        match event["ph"].as_str() {
+            Some("M") => assert!(named.insert(key) && event["args"]["name"].is_string(), "{event}"),
+            Some("X") => assert!(used.insert(key) || event["cat"].is_string(), "{event}"),
+            Some("i") => assert!(
+                event["s"] == "t" && event["ts"].is_number() && event["name"].is_string(),
+                "{event}"
+            ),
+            _ => panic!("a kind that nobody asked for: {event}"),
+        }
+    }
+    assert!(used.iter().all(|key| named.contains(key)), "every row has a name");
     for event in events.iter().filter(|event| event["ph"] == "X") {
         let key = (
             event["pid"].as_u64().expect("a number"),

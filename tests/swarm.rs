@@ -489,6 +489,7 @@ impl Builder {
         let kind = self.fault_kind();
         self.plan.faults.push(FaultPlan {
             label: "fault".to_string(),
+            what: "fault".to_string(),
             at,
             lasts,
             repeat,

@@ -5,9 +5,12 @@
 //! as the standard error does, by the root of the ratio. Seeds are fixed, so a test passes always or never.
 
 use meshsim::experiment::Experiment;
+use meshsim::math::{exp, pow};
 use meshsim::report::summary::{ClientSummary, ServiceSummary, Value as Figure};
 use meshsim::report::{Named, Results, Summary};
 use meshsim::scenario::{self, Overrides, Source};
+use meshsim::theory::networks::{self, Center};
+use meshsim::theory::queues::{self, Gap, Impatient, Mmc};
 use serde_json::{Value, json};
 
 /// Requests measured of each case, over all replications.
@@ -258,5 +261,218 @@ fn jsq_beats_two_choices_and_those_beat_random() {
         );
         // The standard error of the mean of 400,000 M/M/1 sojourns at this load is about 4 %: Whitt, Management Science 35 (1989).
         assert!((random / 10.0 - 1.0).abs() < 0.2, "{endpoints} endpoints: {means:?}");
+    }
+}
+
+/// The stationary probabilities of a chain of 0, 1, … `states` - 1, from its balance alone.
+fn chain(states: usize, up: impl Fn(usize) -> f64, down: impl Fn(usize) -> f64) -> Vec<f64> {
+    let mut weights = vec![1.0_f64];
+    for n in 1..states {
+        weights.push(weights[n - 1] * up(n - 1) / down(n));
+    }
+    let sum: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / sum).collect()
+}
+
+fn mean_of(probabilities: &[f64]) -> f64 {
+    (0..).zip(probabilities).map(|(n, p)| f64::from(n) * p).sum()
+}
+
+/// The integral from 0 to `to`, by Simpson's rule.
+fn integral(to: f64, f: impl Fn(f64) -> f64) -> f64 {
+    let steps = 20_000;
+    let width = to / f64::from(steps);
+    let weight = |k: i32| {
+        if k == 0 || k == steps {
+            1.0
+        } else {
+            2.0 + 2.0 * f64::from(k % 2)
+        }
+    };
+    (0..=steps).map(|k| weight(k) * f(f64::from(k) * width)).sum::<f64>() * width / 3.0
+}
+
+fn agree(what: &str, one: f64, other: f64) {
+    assert!(
+        (one - other).abs() <= 1e-7 * other.abs().max(1e-3),
+        "{what}: {one} and {other}"
+    );
+}
+
+/// The formulas of `meshsim theory` against other ways to the same answers: balance of states, integrals, fixed points.
+#[test]
+fn formulas_of_stations_agree_with_other_derivations() {
+    for servers in [1_u32, 2, 5, 20] {
+        for load in [0.2, 0.6, 0.9] {
+            let (c, service) = (f64::from(servers), 0.25);
+            let rate = load * c / service;
+            let busy = |n: usize| (n as f64).min(c) / service;
+            let station = Mmc { rate, service, servers };
+            let what = format!("{servers} servers at {load}");
+            let p = chain(2000, |_| rate, busy);
+            agree(&what, station.in_system().expect("stable"), mean_of(&p));
+            agree(&what, station.waits().expect("stable"), p[servers as usize..].iter().sum());
+            let tail = integral(40.0 * service / (1.0 - load), |t| station.sojourn_exceeds(t).expect("stable"));
+            assert!(
+                (tail / station.sojourn().expect("stable") - 1.0).abs() < 1e-5,
+                "the tail's integral is the mean: {what}"
+            );
+            agree(
+                &what,
+                queues::erlang_b(servers, load * c),
+                chain(servers as usize + 1, |_| rate, busy)[servers as usize],
+            );
+            let p = chain(servers as usize + 8, |_| rate, busy);
+            let limited = queues::mmck(load * c, servers, 7);
+            agree(&what, limited[servers as usize + 7], p[servers as usize + 7]);
+            let let_in = rate * (1.0 - p[servers as usize + 7]);
+            agree(
+                &what,
+                queues::mmck_wait(&limited, load * c, servers) + 1.0,
+                mean_of(&p) / let_in / service,
+            );
+            impatience(station, 0.7 * service);
+            impatience(
+                Mmc {
+                    rate: 1.7 * rate / load,
+                    ..station
+                },
+                0.7 * service,
+            );
+        }
+    }
+    for load in [0.3, 0.7, 0.95] {
+        // Arrivals in constant gaps: sigma = exp(-(1 - sigma) / load), by iteration.
+        let sigma = (0..20_000).fold(0.5_f64, |sigma, _| exp(-(1.0 - sigma) / load));
+        agree("D/M/1", queues::gim1_sigma(Gap::Constant(1.0), load).expect("stable"), sigma);
+        let wait = queues::mg1_wait(load, 1.0, 2.0).expect("stable");
+        agree("M/M/1 as M/G/1", wait, load / (1.0 - load));
+        agree("M/M/1-PS", queues::mg1_ps_sojourn(load, 1.0).expect("stable"), 1.0 + wait);
+        for choices in [1_u32, 2, 3, 5] {
+            // Shares of queues of at least i = 0, 1, …, where as many become longer than i as become shorter.
+            let mut shares = vec![1.0_f64];
+            while shares[shares.len() - 1] > 1e-16 && shares.len() < 2000 {
+                shares.push(load * pow(shares[shares.len() - 1], f64::from(choices)));
+            }
+            let sojourn = shares[1..].iter().sum::<f64>() / load;
+            agree(
+                "two choices",
+                queues::supermarket_sojourn(load, choices).expect("stable"),
+                sojourn,
+            );
+        }
+    }
+}
+
+/// The density of the wait that is offered, integrated piece by piece.
+fn impatience(station: Mmc, patience: f64) {
+    let Mmc { rate, service, servers } = station;
+    let drain = f64::from(servers) / service;
+    let density = |x: f64| exp(rate * x.min(patience) - drain * x);
+    // The weight of fewer than all servers busy beside the density at 0.
+    let idle: f64 = (0..servers)
+        .rev()
+        .scan(1.0, |weight, n| {
+            let now = *weight;
+            *weight *= f64::from(n) / (rate * service);
+            Some(now)
+        })
+        .sum();
+    let before = integral(patience, density);
+    let after = integral(60.0 / drain, |x| density(patience + x));
+    let all = idle + rate * (before + after);
+    let known = Impatient { station, patience }.answer();
+    agree("who leaves", known.abandons, rate * after / all);
+    agree("who waits", known.waits, rate * (before + after) / all);
+    let waited = integral(patience, |x| x * density(x)) + patience * after;
+    agree("the wait", known.wait, rate * waited / all);
+}
+
+/// Exact mean value analysis of one class (Reiser and Lavenberg, J. ACM 27 (2), 1980): throughput, and the mean number at each station.
+fn mean_values(users: u32, delay: f64, stations: &[(f64, u32)]) -> (f64, Vec<f64>) {
+    // By station: the mean number, and the probabilities of 0, 1, … servers - 1 there.
+    let mut state: Vec<(f64, Vec<f64>)> = stations
+        .iter()
+        .map(|&(_, servers)| {
+            let mut p = vec![0.0; servers as usize];
+            p[0] = 1.0;
+            (0.0, p)
+        })
+        .collect();
+    let mut throughput = 0.0;
+    for n in 1..=users {
+        let times: Vec<f64> = stations
+            .iter()
+            .zip(&state)
+            .map(|(&(demand, servers), (there, p))| {
+                let c = f64::from(servers);
+                let spare: f64 = (0..).zip(&p[..p.len() - 1]).map(|(j, p)| (c - 1.0 - f64::from(j)) * p).sum();
+                demand / c * (1.0 + there + spare)
+            })
+            .collect();
+        throughput = f64::from(n) / (delay + times.iter().sum::<f64>());
+        for ((&(demand, servers), time), (there, p)) in stations.iter().zip(&times).zip(&mut state) {
+            *there = throughput * time;
+            let (c, before) = (f64::from(servers), p.clone());
+            for j in 1..servers as usize {
+                p[j] = throughput * demand / j as f64 * before[j - 1];
+            }
+            let idle: f64 = (1..).zip(&p[1..]).map(|(j, p)| (c - f64::from(j)) * p).sum();
+            p[0] = 1.0 - (throughput * demand + idle) / c;
+        }
+    }
+    (throughput, state.into_iter().map(|state| state.0).collect())
+}
+
+#[test]
+fn formulas_of_networks_agree_with_other_derivations() {
+    for users in [1_u32, 3, 12, 60] {
+        for delay in [0.0, 0.5, 8.0] {
+            for (servers, demands) in [([1_u32, 1], [0.2, 0.3]), ([2, 1], [0.5, 0.2]), ([3, 4], [0.4, 0.9])] {
+                let centers: Vec<Center> = (0..2)
+                    .map(|k| Center {
+                        demand: demands[k],
+                        servers: servers[k],
+                        copies: 1 + k as u32,
+                    })
+                    .collect();
+                let stations = [(demands[0], servers[0]), (demands[1], servers[1]), (demands[1], servers[1])];
+                let (throughput, there) = mean_values(users, delay, &stations);
+                let closed = networks::closed_network(users, delay, &centers);
+                let what = format!("{users} users, a delay of {delay}, {servers:?} servers");
+                agree(&what, closed.throughput, throughput);
+                agree(&what, closed.there[0], there[0]);
+                agree(&what, closed.there[1], there[1]);
+                let (response, alone) = networks::machine_repair(users, delay + 0.1, demands[0], servers[0]);
+                let (throughput, there) = mean_values(users, delay + 0.1, &stations[..1]);
+                agree(&what, alone, throughput);
+                agree(&what, response, there[0] / throughput);
+            }
+        }
+    }
+    for n in 1..=6_u32 {
+        for up in [0.1, 0.5, 0.97] {
+            // Every state of every endpoint.
+            let states = || {
+                (0..1_u32 << n).map(|state| {
+                    let k = state.count_ones();
+                    (
+                        k,
+                        (0..n).fold(1.0, |p, i| p * if state >> i & 1 == 1 { up } else { 1.0 - up }),
+                    )
+                })
+            };
+            for k in 0..=n {
+                let sum: f64 = states().filter(|state| state.0 >= k).map(|state| state.1).sum();
+                agree("k of n", networks::at_least(k, n, up), sum);
+            }
+            for tries in 1..4 {
+                let missed = |k: u32| pow(f64::from(n - k) / f64::from(n) * 0.8, f64::from(tries));
+                let sum: f64 = states().map(|(k, p)| p * (1.0 - missed(k))).sum();
+                agree("tries", networks::found_up(n, up, 0.8, tries), sum);
+            }
+        }
+        let largest = integral(60.0, |t| 1.0 - pow(1.0 - exp(-t), f64::from(n)));
+        assert!((networks::largest_of(n, 1.0) / largest - 1.0).abs() < 1e-6, "{n}");
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::explain::Explanation;
-use crate::explain::spans::{Span, span_id, spans, trace_id};
+use crate::explain::spans::{STATUS_CODE, Span, span_id, spans, trace_id};
 
 /// The begin of the run in the time of day: 2020-01-01T00:00:00Z, so that the same run has the same bytes whenever it is made.
 const EPOCH_NANOS: u64 = 1_577_836_800_000_000_000;
@@ -40,7 +40,9 @@ pub fn otlp(explanation: &Explanation) -> String {
 }
 
 fn attribute(key: &str, value: &str) -> Value {
-    json!({"key": key, "value": {"stringValue": value}})
+    // The proto3 JSON mapping writes 64-bit integers as text.
+    let kind = if key == STATUS_CODE { "intValue" } else { "stringValue" };
+    json!({"key": key, "value": {kind: value}})
 }
 
 fn one(trace: u128, span: &Span<'_>) -> Value {

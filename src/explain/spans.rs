@@ -13,6 +13,9 @@ pub(super) enum Kind {
     Client = 3,
 }
 
+/// The attribute of an answer's status, a number (OpenTelemetry's semantic conventions for HTTP spans).
+pub(super) const STATUS_CODE: &str = "http.response.status_code";
+
 /// One span.
 #[derive(Clone, Debug)]
 pub(super) struct Span<'a> {
@@ -156,11 +159,8 @@ impl<'a> Spans<'a> {
             .unwrap_or(story.latency_ns)
             .max(arrived)
             .max(last_work);
-        let status = row.status.map_or("none".to_string(), |status| status.to_string());
-        let mut attributes = vec![
-            ("meshsim.endpoint", endpoint.to_string()),
-            ("http.response.status_code", status),
-        ];
+        let mut attributes = vec![("meshsim.endpoint", endpoint.to_string())];
+        attributes.extend(row.status.map(|status| (STATUS_CODE, status.to_string())));
         if let Some(zone) = row.zone.as_ref().filter(|zone| !zone.is_empty()) {
             attributes.push(("meshsim.zone", zone.clone()));
         }

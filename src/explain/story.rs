@@ -39,8 +39,10 @@ pub struct Story {
 /// A fault.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultSpan {
-    /// What it is.
+    /// What it is called.
     pub fault: String,
+    /// What it does to whom.
+    pub what: String,
     /// When it began, since the begin of the run.
     pub from_ns: u64,
     /// When it ended.
@@ -107,7 +109,7 @@ pub struct Attempt {
     pub left_ns: Option<u64>,
     /// With what status the endpoint ended it; `None`: it did not.
     pub status: Option<u16>,
-    /// The pieces of its work: from, to.
+    /// The pieces of its work: from, to. One that was broken off ends with the endpoint's interest in it.
     pub work_ns: Vec<(u64, u64)>,
     /// What happened to it.
     pub events: Vec<Moment>,
@@ -225,6 +227,9 @@ pub(super) fn tell(variant: &Variant, log: &Log, result: &RunResult, ids: &[Requ
     };
     ids.iter().map(story).collect()
 }
+
+/// What is told of an attempt that all connections are too busy for.
+const WAITS: &str = "waits for a connection";
 
 /// Puts a story together.
 struct Teller<'a> {
@@ -350,7 +355,7 @@ impl<'a> Teller<'a> {
 
     fn of_attempt(&mut self, call: usize, attempt: usize, moment: &What, time: Time) {
         let at = self.since(time);
-        if let Some((what, is_bad)) = self.event_of(attempt, moment) {
+        if let Some((what, is_bad)) = self.event_of(attempt, moment, at) {
             let follows = matches!(moment, What::Retries(_) | What::Stands(_));
             self.attempts[attempt].events.push(Moment {
                 at_ns: at,
@@ -402,6 +407,9 @@ impl<'a> Teller<'a> {
             }
             What::DroppedFromQueue | What::Stopped | What::Crashed => {
                 row.left_ns = Some(at);
+                // What it was at is broken off.
+                let of_it = self.working.range((attempt, 0)..=(attempt, u32::MAX));
+                row.work_ns.extend(of_it.map(|(_, &from)| (from, at)));
                 self.working.retain(|&(of, _), _| of != attempt);
             }
             What::Answered(end, _) => {
@@ -414,12 +422,17 @@ impl<'a> Teller<'a> {
     }
 
     /// What is told of a moment of an attempt in words of its own; and whether it is bad news.
-    fn event_of(&self, attempt: usize, what: &What) -> Option<(String, bool)> {
+    fn event_of(&self, attempt: usize, what: &What, at: u64) -> Option<(String, bool)> {
         let endpoint = self.attempts[attempt].endpoint.as_deref().unwrap_or("the endpoint");
         Some(match what {
-            What::WaitsForConnection => ("waits for a connection".to_string(), false),
+            What::WaitsForConnection => (WAITS.to_string(), false),
             What::Connects => ("sets up a connection".to_string(), false),
             What::Connected => ("the connection is there".to_string(), false),
+            What::Sent(_) => {
+                let waited = self.attempts[attempt].events.iter().rfind(|event| event.what == WAITS)?;
+                let after = reason::span(Duration(at - waited.at_ns));
+                (format!("has a connection after {after}"), false)
+            }
             What::Lost => ("lost on the way: a partition".to_string(), true),
             What::FoundRefusing => (format!("{endpoint} is down and refuses the connection"), true),
             What::FoundResetting => (format!("{endpoint} is down and resets the connection"), true),
@@ -437,7 +450,7 @@ impl<'a> Teller<'a> {
             What::Stands(Some(denial)) => match denial {
                 // Everybody expects that of a success.
                 Denial::NotRetriable => return None,
-                Denial::LimitExceeded => ("no retry: it has had all that it may have".to_string(), true),
+                Denial::LimitExceeded => ("no retry: it has had as many as it may have".to_string(), true),
                 Denial::Budget => ("no retry: the budget for retries is used up".to_string(), true),
             },
             _ => return None,
@@ -477,10 +490,6 @@ impl<'a> Teller<'a> {
             .fault_windows
             .iter()
             .filter(|(_, from, to)| from.0 <= until && to.0 > self.start.0);
-        let label = |fault: u32| {
-            let labels = &self.namer.variant.faults;
-            labels.get(fault as usize).map_or(String::new(), |fault| fault.label.clone())
-        };
         Story {
             client: self.namer.variant.names.clients[id.client as usize].clone(),
             number: id.number,
@@ -490,7 +499,8 @@ impl<'a> Teller<'a> {
             end: root.end.clone(),
             faults: faults
                 .map(|&(fault, from, to)| FaultSpan {
-                    fault: label(fault),
+                    fault: plan.faults[fault as usize].label.clone(),
+                    what: plan.faults[fault as usize].what.clone(),
                     from_ns: from.0,
                     to_ns: to.0,
                 })
@@ -531,7 +541,7 @@ impl<'a> Teller<'a> {
 fn turned_away(why: Why) -> &'static str {
     match why {
         Why::Shield => "its proxy sheds load",
-        Why::Fails => "it fails",
+        Why::Fails => "an error by chance, of its own or by a fault",
         Why::Deadline => "its deadline has passed, or the load leaves no room for it",
         Why::Full => "its queue is full",
         Why::QueueTimeout => "it has waited too long in the queue",

@@ -121,7 +121,11 @@ impl Page<'_> {
         for fault in &self.story.faults {
             let seconds = |nanos: u64| format::trimmed(nanos as f64 * 1e-9, 6);
             let (from, to) = (seconds(fault.from_ns), seconds(fault.to_ns));
-            let line = format!("fault under way: {}, from {from} s to {to} s", fault.fault);
+            let what = match fault.what == fault.fault {
+                true => String::new(),
+                false => format!(" ({})", fault.what),
+            };
+            let line = format!("fault under way: {}{what}, from {from} s to {to} s", fault.fault);
             let line = self.paint(&line, Look::Bad);
             let _ = writeln!(self.text, "{line}");
         }
@@ -188,11 +192,10 @@ impl Page<'_> {
                 row.number,
                 in_zone(row.zone.as_deref().unwrap_or_default())
             ),
-            None => format!(
-                "attempt {}{hedge} goes nowhere: {}",
-                row.number,
-                row.end.as_deref().unwrap_or_default()
-            ),
+            None => {
+                let end = row.end.as_deref().unwrap_or_default();
+                format!("attempt {}{hedge} goes nowhere: {end}{}", row.number, refusal(end))
+            }
         };
         self.line(
             Some(row.from_ns),
@@ -241,6 +244,21 @@ fn bad_if(is_bad: bool) -> Look {
     if is_bad { Look::Bad } else { Look::Plain }
 }
 
+/// What a caller's policy means by letting an attempt go nowhere.
+fn refusal(word: &str) -> &'static str {
+    match word {
+        "no_endpoint" => " (no endpoint may be chosen)",
+        "overflow" => " (a limit of its circuit breaker is reached)",
+        "circuit_open" => " (its breaker is open)",
+        "throttled" => " (the caller holds itself back)",
+        _ => "",
+    }
+}
+
+fn count(n: u32, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 fn in_zone(zone: &str) -> String {
     match zone {
         "" => String::new(),
@@ -265,8 +283,12 @@ fn items(story: &Story, attempt: usize) -> Vec<(u64, Item<'_>)> {
         let mut text = format!("arrives at {endpoint}");
         text += &match row.there {
             None | Some((0, 0)) => String::new(),
-            Some((served, 0)) => format!(", where {served} are being served"),
-            Some((served, waiting)) => format!(", where {served} are being served and {waiting} wait"),
+            Some((served, 0)) => format!(", where {} being served", count(served, "is", "are")),
+            Some((served, waiting)) => format!(
+                ", where {} being served and {}",
+                count(served, "is", "are"),
+                count(waiting, "waits", "wait")
+            ),
         };
         if row.started_ns == Some(arrived) {
             text += "; is served at once";
@@ -279,7 +301,9 @@ fn items(story: &Story, attempt: usize) -> Vec<(u64, Item<'_>)> {
     }
     for &(from, to) in &row.work_ns {
         if to > from {
-            add(from, 2, format!("work of {}", span(Duration(to - from))), Look::Plain);
+            let is_broken = row.status.is_none() && row.left_ns == Some(to);
+            let broken = if is_broken { ", then broken off" } else { "" };
+            add(from, 2, format!("work of {}{broken}", span(Duration(to - from))), Look::Plain);
         }
     }
     if let (Some(left), Some(status), Some(_)) = (row.left_ns, row.status, row.started_ns)
@@ -289,13 +313,19 @@ fn items(story: &Story, attempt: usize) -> Vec<(u64, Item<'_>)> {
         add(left, 4, format!("{endpoint} answers {status}"), look);
     }
     if let (Some(to), Some(end), Some(_)) = (row.to_ns, &row.end, &row.endpoint) {
-        let caller = &story.calls[row.call].caller;
+        let Call { caller, success, .. } = &story.calls[row.call];
         let text = match end.parse::<u16>() {
             Ok(status) => format!(
                 "{status} reaches {caller}, {} after the attempt was made",
                 span(Duration(to - row.from_ns))
             ),
-            Err(_) => format!("{caller}: {end} after {}", span(Duration(to - row.from_ns))),
+            Err(_) => {
+                let why = match end == "given up" && *success {
+                    true => ", as the call has its answer",
+                    false => "",
+                };
+                format!("{caller}: {end} after {}{why}", span(Duration(to - row.from_ns)))
+            }
         };
         let is_good = end.parse::<u16>().is_ok_and(|status| status < 400);
         add(to, 6, text, if is_good { Look::Plain } else { Look::Bad });

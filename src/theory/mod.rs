@@ -3,12 +3,16 @@
 //! A part is recognised only where every assumption of the theory holds in the plan; where one does not, the answer is the reason and no
 //! figure. Laws that hold of anything (Little's, the utilisation law, flow) are checked everywhere.
 
-mod client;
+mod chances;
+mod closed;
+mod fork;
 mod laws;
 pub mod networks;
 mod observed;
+mod product;
 pub mod queues;
 mod recognise;
+mod routes;
 mod station;
 mod text;
 mod walk;
@@ -137,8 +141,14 @@ impl Examination {
     pub fn differs(&self) -> bool {
         let mut findings = self.variants.iter().flat_map(|variant| &variant.findings);
         // Laws leave open who crosses the edges of the measured time.
-        findings
-            .any(|finding| finding.claim != Claim::Law && finding.source != laws::LITTLE && finding.verdict == Verdict::Differs)
+        findings.any(|finding| !finding.is_law() && finding.verdict == Verdict::Differs)
+    }
+}
+
+impl Finding {
+    /// Whether it holds of any run but for who crosses the edges of the measured time.
+    fn is_law(&self) -> bool {
+        self.claim == Claim::Law || self.source == laws::LITTLE
     }
 }
 
@@ -152,6 +162,11 @@ pub fn examine(scenario: &Scenario, outcome: &Outcome) -> Examination {
             findings.push(observed::compare(&known, result));
         }
         findings.extend(laws::laws(&view, result));
+        // All that is known of one thing stands together: services first, each in the order of the plan.
+        let services = variant.names.services.iter().map(|name| format!("service {name}"));
+        let clients = variant.names.clients.iter().map(|name| format!("client {name}"));
+        let subjects: Vec<String> = services.chain(clients).collect();
+        findings.sort_by_key(|finding| subjects.iter().position(|subject| *subject == finding.subject));
         VariantExamination {
             variant: variant.name.clone(),
             findings,

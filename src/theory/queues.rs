@@ -117,6 +117,53 @@ pub fn mmck_wait(probabilities: &[f64], load: f64, servers: u32) -> f64 {
     waiting / (load * (1.0 - lost))
 }
 
+/// A station with Poisson arrivals and exponential service, first come, first served, where whoever has waited for `patience` leaves:
+/// M/M/c+D (Baccelli and Hebuterne 1981; Zeltyn and Mandelbaum, Queueing Systems 51, 2005, section 3). It is stable at any load.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Impatient {
+    /// Arrivals, service and servers.
+    pub station: Mmc,
+    /// How long somebody waits at most.
+    pub patience: f64,
+}
+
+/// What is known of an [`Impatient`] station.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Patience {
+    /// The probability of leaving without being served.
+    pub abandons: f64,
+    /// The probability of having to wait at all.
+    pub waits: f64,
+    /// The mean time in the queue, of those who leave too.
+    pub wait: f64,
+}
+
+impl Impatient {
+    /// What is known.
+    pub fn answer(&self) -> Patience {
+        let Mmc { rate, service, servers } = self.station;
+        let (drain, tau) = (f64::from(servers) / service, self.patience);
+        let drift = rate - drain;
+        // The density of the wait that an arrival would have is exp(drift x) up to the patience and falls by exp(-drain x) behind it, as
+        // nobody joins there who stays. All is divided by its largest value, so that nothing overflows.
+        let x = drift * tau;
+        let (begin, end) = (exp(-x.max(0.0)), exp(x.min(0.0)));
+        // The integrals of exp(drift x) and of x exp(drift x) up to the patience.
+        let (area, moment) = match x.abs() < 1e-4 {
+            true => (begin * tau * (1.0 + x / 2.0), begin * tau * tau * (0.5 + x / 3.0)),
+            false => ((end - begin) / drift, (end * (x - 1.0) + begin) / (drift * drift)),
+        };
+        let beyond = end / drain;
+        let idle = begin / erlang_b(servers - 1, rate * service);
+        let all = idle + rate * (area + beyond);
+        Patience {
+            abandons: rate * beyond / all,
+            waits: rate * (area + beyond) / all,
+            wait: rate * (moment + tau * beyond) / all,
+        }
+    }
+}
+
 /// The mean wait of an M/G/1 station by Pollaczek and Khinchine (HB 23.5), from the mean and the second moment of the service time: the
 /// same for every order of service that looks at no one's work and breaks nothing off.
 pub fn mg1_wait(rate: f64, mean: f64, second_moment: f64) -> Option<f64> {
@@ -302,6 +349,39 @@ mod tests {
         let sigma = gim1_sigma(Gap::Constant(1.25), 1.0).expect("it is stable");
         near(sigma, 0.628_629_796_496_931_3);
         near(1.0 / (1.0 - sigma), 2.692_730_839_919_786);
+    }
+
+    /// No patience is a loss system, a very long one M/M/c; one server by hand: with `rate` = `service` = `patience` = 1 the density is
+    /// flat up to 1, so that idle, waiting and leaving are as 1 to 1 to 1.
+    #[test]
+    fn impatience_is_between_loss_and_waiting() {
+        let station = Mmc {
+            rate: 3.2,
+            service: 1.0,
+            servers: 4,
+        };
+        let with = |station, patience| Impatient { station, patience }.answer();
+        near(with(station, 1e-12).abandons, erlang_b(4, 3.2));
+        let patient = with(station, 200.0);
+        near(patient.wait, station.wait().expect("it is stable"));
+        near(patient.waits, station.waits().expect("it is stable"));
+        assert!(patient.abandons < 1e-12);
+        let one = |rate: f64| Mmc {
+            rate,
+            service: 1.0,
+            servers: 1,
+        };
+        let even = with(one(1.0), 1.0);
+        near(even.abandons, 1.0 / 3.0);
+        near(even.waits, 2.0 / 3.0);
+        near(even.wait, 0.5);
+        // Near the removable singularity the series and the closed form are one.
+        let (series, closed) = (with(one(1.0 + 0.9e-4), 1.0).wait, with(one(1.0 + 1.1e-4), 1.0).wait);
+        assert!(series < closed && closed / series < 1.0 + 2e-5, "{series} {closed}");
+        // Far beyond what it can serve: the wait comes to the patience, and what is too much leaves.
+        let flooded = with(one(5.0), 400.0);
+        near(flooded.abandons, 0.8);
+        assert!((flooded.wait / 400.0 - 1.0).abs() < 0.01 && flooded.waits > 0.999_999);
     }
 
     #[test]

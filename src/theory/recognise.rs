@@ -1,14 +1,15 @@
 //! Which parts of a plan have a known answer, and why the others have none.
 
+use crate::math::pow;
 use crate::model::plan::{Discipline, Instr, Load, Owner, Threading, UNLIMITED};
 use crate::policy::balancer::Config;
 use crate::policy::balancer::envoy::least_request::SelectionMethod;
 use crate::random::{Arrival, Distribution};
 use crate::theory::queues::{self, Gap, Mmc};
 use crate::theory::station::{Figure, Known, Station, Stream};
-use crate::theory::walk::{View, Work};
-use crate::theory::{Claim, Unrecognised, client, networks};
-use crate::time::Time;
+use crate::theory::walk::{View, Work, none_of};
+use crate::theory::{Claim, Unrecognised, chances, closed, fork, product};
+use crate::time::{Duration, Time};
 
 /// What was recognised.
 pub(super) struct Recognised {
@@ -21,7 +22,6 @@ pub(super) struct Recognised {
 const MITZENMACHER: &str = "Mitzenmacher, IEEE TPDS 12 (10), 2001; Vvedenskaya, Dobrushin and Karpelevich 1996";
 const JSQ: &str = "Haight 1958; Flatto and McKean 1977; the chain solved numerically";
 const BOUND: &str = "one queue for all servers, and a random choice: Winston 1977";
-const BCMP: &str = "machine repair: Kleinrock, Queueing Systems I, 1975, 3.8; Baskett, Chandy, Muntz and Palacios 1975";
 
 /// Looks at every service and client.
 pub(super) fn recognise(view: &View<'_>) -> Recognised {
@@ -30,22 +30,37 @@ pub(super) fn recognise(view: &View<'_>) -> Recognised {
         unknown: Vec::new(),
         relaxation: Vec::new(),
     };
+    let mut networks = product::networks(view);
     for service in 0..view.plan.services.len() as u32 {
         let subject = format!("service {}", view.names.services[service as usize]);
         if view.sites_into(service).is_empty() {
             continue;
         }
-        match at_service(view, service, &subject) {
+        let alone = at_service(view, service, &subject);
+        match alone.or_else(|why| networks.services.remove(&service).ok_or(why)) {
             Ok((known, relaxation)) => {
                 recognised.known.extend(known);
                 recognised.relaxation.push((subject, relaxation));
             }
-            Err(why) => recognised.unknown.push(Unrecognised { subject, why }),
+            Err(mut why) => {
+                let network = networks.unknown.get(&service).filter(|network| !why.contains(*network));
+                if let Some(network) = network {
+                    why += &format!("; nor is it part of a network in product form: {network}");
+                }
+                recognised.unknown.push(Unrecognised { subject, why });
+            }
         }
     }
     for client in 0..view.plan.clients.len() as u32 {
-        recognised.known.extend(client::fork_join(view, client));
-        recognised.known.extend(client::trials(view, client));
+        recognised.known.extend(fork::fork_join(view, client));
+        let (known, relaxation) = chances::chances(view, client);
+        recognised.known.extend(known);
+        recognised.relaxation.extend(relaxation);
+    }
+    for known in networks.clients {
+        if recognised.known.iter().all(|other| other.figure != known.figure) {
+            recognised.known.push(known);
+        }
     }
     recognised
 }
@@ -200,7 +215,7 @@ pub(super) fn from_client(view: &View<'_>, client: u32) -> Result<Stream, String
 }
 
 /// Whether each request goes to an endpoint drawn at random, all alike, whatever happened before.
-fn is_random(view: &View<'_>, site: u32) -> bool {
+pub(super) fn is_random(view: &View<'_>, site: u32) -> bool {
     matches!(
         view.config(site).balancer.name(),
         "envoy/random" | "kube_proxy/iptables" | "kube_proxy/nftables"
@@ -208,7 +223,7 @@ fn is_random(view: &View<'_>, site: u32) -> bool {
 }
 
 /// Whether requests go to one endpoint after the other.
-fn is_rotation(view: &View<'_>, site: u32) -> bool {
+pub(super) fn is_rotation(view: &View<'_>, site: u32) -> bool {
     matches!(
         view.config(site).balancer.name(),
         "envoy/round_robin" | "grpc/round_robin" | "nginx/round_robin" | "haproxy/static_rr" | "kube_proxy/ipvs_rr"
@@ -250,14 +265,20 @@ fn is_one_caller(view: &View<'_>, site: u32) -> bool {
     }
 }
 
-type Answered = (Vec<Known>, f64);
+/// What is known, and about how long it takes to forget how the run began, in seconds.
+pub(super) type Answered = (Vec<Known>, f64);
 
 fn at_service(view: &View<'_>, service: u32, subject: &str) -> Result<Answered, String> {
-    view.service_trouble(service)?;
     let row = &view.plan.services[service as usize];
     let sites = view.sites_into(service);
+    let mut troubles = view.service_troubles(service);
+    for &site in &sites {
+        let more = view.troubles(site, row.endpoint_count > 1);
+        troubles.extend(more.into_iter().filter(|more| !troubles.contains(more)).collect::<Vec<_>>());
+    }
+    none_of(&troubles)?;
     if let [site] = sites[..]
-        && let Some(closed) = closed_loop(view, service, site, subject)
+        && let Some(closed) = closed::closed_loop(view, service, site, subject)
     {
         return closed;
     }
@@ -348,7 +369,7 @@ fn renamed((known, relaxation): Answered, times: &str) -> Answered {
 }
 
 /// The work of a visit to a service, over all that is asked of it; and whether it calls others.
-fn work_of(view: &View<'_>, service: u32, sites: &[u32]) -> Result<(Work, bool), String> {
+pub(super) fn work_of(view: &View<'_>, service: u32, sites: &[u32]) -> Result<(Work, bool), String> {
     let row = &view.plan.services[service as usize];
     let mut operations: Vec<u32> = sites.iter().map(|&site| view.plan.sites[site as usize].operation).collect();
     operations.sort_unstable();
@@ -391,8 +412,8 @@ fn compared(view: &View<'_>, station: &Station<'_>, choices: u32) -> Result<Answ
     if station.plan.concurrency != 1 || station.plan.queue_limit != UNLIMITED || !station.work.exponential || station.calls {
         return Err("choices among queues are known for single slots, exponential work and no limit".to_string());
     }
-    if station.plan.discipline != Discipline::Fifo {
-        return Err("choices among queues are known for first come, first served".to_string());
+    if station.plan.discipline != Discipline::Fifo || station.plan.queue_timeout != Duration::MAX {
+        return Err("choices among queues are known for first come, first served, without a queue timeout".to_string());
     }
     let load = rate * station.work.mean;
     if load >= 1.0 {
@@ -436,75 +457,20 @@ fn compared(view: &View<'_>, station: &Station<'_>, choices: u32) -> Result<Answ
     } else if choices != u32::MAX {
         let sojourn = queues::supermarket_sojourn(load, choices).expect("it was seen to be stable");
         let model = format!("the shortest of {choices} random queues, of very many");
-        all.push(known(&model, Claim::Limit { error: "1/n" }, sojourn, MITZENMACHER));
+        let limit = known(&model, Claim::Limit { error: "1/n" }, sojourn, MITZENMACHER);
+        // Whoever waits has drawn busy ones only.
+        all.push(Known {
+            figure: Figure::Waits(station.service),
+            value: pow(load, f64::from(choices)),
+            ..limit.clone()
+        });
+        all.push(Known {
+            figure: Figure::Wait(station.service),
+            value: (sojourn - 1.0) * station.work.mean,
+            ..limit.clone()
+        });
+        all.push(limit);
     }
     let root = 1.0 - load.sqrt();
     Ok((all, station.work.mean / (root * root)))
-}
-
-/// Users who wait for their answers, at one station.
-fn closed_loop(view: &View<'_>, service: u32, site: u32, subject: &str) -> Option<Result<Answered, String>> {
-    let Owner::Client(client) = view.owner(site) else {
-        return None;
-    };
-    let Load::Closed { users, think } = view.plan.clients[client as usize].load else {
-        return None;
-    };
-    let row = &view.plan.services[service as usize];
-    Some((|| {
-        view.trouble(site, row.endpoint_count > 1)?;
-        let (work, calls) = work_of(view, service, &[site])?;
-        let is_free = row.concurrency == UNLIMITED && row.discipline != Discipline::ProcessorSharing;
-        if calls {
-            return Err("a closed loop through several services".to_string());
-        }
-        if row.endpoint_count > 1 && !is_free {
-            return Err("a closed loop over several endpoints: no closed form".to_string());
-        }
-        if !work.exponential && !is_free {
-            return Err("a closed loop has a closed form only if the work is exponential".to_string());
-        }
-        let is_shared = row.discipline == Discipline::ProcessorSharing;
-        if row.queue_limit != UNLIMITED && row.concurrency != UNLIMITED {
-            return Err("a closed loop whose requests are turned away".to_string());
-        }
-        if is_shared && row.concurrency != UNLIMITED {
-            return Err("processor sharing with a limit has no closed form".to_string());
-        }
-        let Some(network) = view.constant_network() else {
-            return Err("a closed loop over a network whose latency is random".to_string());
-        };
-        let pause = view.plan.distributions[think as usize].mean() * 1e-9 + 2.0 * network;
-        if !(pause > 0.0 && pause.is_finite()) {
-            return Err("users who do not think".to_string());
-        }
-        let speed = view.plan.endpoints[row.first_endpoint as usize].speed;
-        let service_time = work.mean / speed;
-        let servers = match (is_free, is_shared) {
-            (true, _) => users,
-            (_, true) => row.cores,
-            _ => row.concurrency,
-        };
-        let (response, throughput) = networks::machine_repair(users, pause, service_time, servers);
-        let model = format!("M/M/{servers}//{users} (closed loop)");
-        let known = |figure, value| Known {
-            subject: subject.to_string(),
-            model: model.clone(),
-            figure,
-            claim: Claim::Exact,
-            value,
-            source: BCMP,
-        };
-        let mut all = vec![
-            known(Figure::Sojourn(service), response),
-            known(Figure::Throughput(client), throughput),
-        ];
-        if !is_free {
-            all.push(known(
-                Figure::Utilization(service),
-                throughput * service_time / f64::from(servers),
-            ));
-        }
-        Ok((all, f64::from(users) * (pause + service_time)))
-    })())
 }

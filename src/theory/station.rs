@@ -3,8 +3,9 @@
 use crate::math::ln;
 use crate::model::plan::{Discipline, ServicePlan, UNLIMITED};
 use crate::theory::Claim;
-use crate::theory::queues::{self, Gap, Mmc};
+use crate::theory::queues::{self, Gap, Impatient, Mmc};
 use crate::theory::walk::Work;
+use crate::time::Duration;
 
 /// What of a run is compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,6 +86,7 @@ const KLEINROCK: &str = "Kleinrock, Queueing Systems I, 1975, ch. 3";
 const POLLACZEK: &str = "Pollaczek and Khinchine; Kleinrock, Queueing Systems I, 1975, ch. 5";
 const INSENSITIVE: &str = "Kleinrock, Queueing Systems II, 1976, 4.4; Kelly 1979";
 const GIM1: &str = "Kleinrock, Queueing Systems I, 1975, ch. 6";
+const PATIENCE: &str = "Baccelli and Hebuterne 1981; Zeltyn and Mandelbaum, Queueing Systems 51, 2005";
 const LITTLE: &str = "Takacs 1962; Kleinrock, Queueing Systems I, 1975, 3.4";
 
 /// The quantiles that are compared: their places in `experiment::fold::QUANTILES`, and themselves.
@@ -125,6 +127,9 @@ impl Station<'_> {
     /// Why there are none.
     pub fn answer(&self) -> Result<Answer, String> {
         let is_lossy = self.plan.queue_limit != UNLIMITED && self.plan.concurrency != UNLIMITED;
+        if self.plan.queue_timeout != Duration::MAX && self.plan.concurrency != UNLIMITED {
+            return Ok((self.without_calls(self.impatient(is_lossy)?), self.relaxation()));
+        }
         let is_bounded = self.plan.concurrency != UNLIMITED || self.plan.discipline == Discipline::ProcessorSharing;
         if is_bounded && !is_lossy && self.utilization() >= 1.0 {
             let offered = self.utilization();
@@ -145,15 +150,45 @@ impl Station<'_> {
             (_, Stream::Poisson(rate)) => self.queue(rate)?,
             (_, Stream::Gaps(gap)) => self.gaps(gap)?,
         };
-        let known = known.into_iter().filter(|known| {
-            // The time at an endpoint that waits for others is not that of its queue alone.
-            !self.calls
-                || !matches!(
-                    known.figure,
-                    Figure::Sojourn(_) | Figure::SojournQuantile(..) | Figure::InSystem(_)
-                )
-        });
-        Ok((known.collect(), self.relaxation()))
+        Ok((self.without_calls(known), self.relaxation()))
+    }
+
+    /// Leaves out what the time of its calls is part of: the time at an endpoint that waits for others is not that of its queue alone.
+    fn without_calls(&self, mut known: Vec<Known>) -> Vec<Known> {
+        let is_whole = |figure: Figure| matches!(figure, Figure::Sojourn(_) | Figure::SojournQuantile(..) | Figure::InSystem(_));
+        known.retain(|known| !self.calls || !is_whole(known.figure));
+        known
+    }
+
+    /// A queue timeout turns away who has waited for so long.
+    fn impatient(&self, is_lossy: bool) -> Result<Vec<Known>, String> {
+        let (Stream::Poisson(rate), Discipline::Fifo, true, false) =
+            (self.stream, self.plan.discipline, self.work.exponential, is_lossy)
+        else {
+            return Err(
+                "a queue timeout has a closed form only with Poisson arrivals, exponential work and a queue in the order of arrival \
+                 without a limit"
+                    .to_string(),
+            );
+        };
+        let (servers, number) = (self.plan.concurrency, self.service);
+        let patience = self.plan.queue_timeout.as_secs_f64();
+        let station = self.mmc(rate, servers);
+        let all = Impatient { station, patience }.answer();
+        let served = 1.0 - all.abandons;
+        // Of those who are served; the others have waited for as long as they may.
+        let wait = (all.wait - patience * all.abandons) / served;
+        let there = rate * (all.wait + served * self.work.mean) * f64::from(self.endpoints);
+        let model = format!("M/M/{servers}+D (queue timeout)");
+        let known = |figure, value| self.known(&model, figure, value, PATIENCE);
+        Ok(vec![
+            known(Figure::Loss(number), all.abandons),
+            known(Figure::Wait(number), wait),
+            known(Figure::Waits(number), (all.waits - all.abandons) / served),
+            known(Figure::Sojourn(number), wait + self.work.mean),
+            known(Figure::InSystem(number), there),
+            known(Figure::Utilization(number), station.utilization() * served),
+        ])
     }
 
     /// Everybody is served at once: M/G/∞.

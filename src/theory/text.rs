@@ -80,7 +80,7 @@ fn one(text: &mut String, variant: &VariantExamination, color: bool) {
         let _ = writeln!(text, "{}", table.trim_fmt());
     }
     for unknown in &variant.unrecognised {
-        let _ = writeln!(text, "not recognised: {}: {}", unknown.subject, unknown.why);
+        let _ = writeln!(text, "no known answer: {}: {}", unknown.subject, unknown.why);
     }
     for caveat in &variant.caveats {
         let _ = writeln!(text, "caveat: {caveat}");
@@ -109,7 +109,7 @@ fn word(finding: &Finding) -> String {
     match (finding.verdict, finding.claim) {
         (Verdict::Agrees, Claim::Limit { error }) => format!("agrees; a limit, off by the order of {error}"),
         (Verdict::Agrees, _) => "agrees".to_string(),
-        (Verdict::Differs, Claim::Law) => "differs: not steady over the measured time".to_string(),
+        (Verdict::Differs, _) if finding.is_law() => "differs: not steady over the measured time".to_string(),
         (Verdict::Differs, _) => "DIFFERS".to_string(),
         (Verdict::Approximate, Claim::Limit { error }) => format!("a limit, off by the order of {error}"),
         (Verdict::Approximate, _) => "approximate".to_string(),

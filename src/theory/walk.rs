@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::plan::{ConnectionPlan, Instr, Membership, NO_EDGE, NO_SIZE, Owner, Plan, Probability, STATIC};
+use crate::model::plan::{ConnectionPlan, Instr, Membership, NO_EDGE, NO_SIZE, Owner, Plan, Probability, STATIC, UNLIMITED};
 use crate::policy::ClusterConfig;
 use crate::random::Distribution;
 use crate::scenario::Names;
@@ -86,7 +86,7 @@ impl<'a> View<'a> {
         let mut memo = BTreeMap::new();
         let (mean, second_moment) = self.moments(start, &mut memo);
         let mut calls = BTreeMap::new();
-        self.visits(start, 1.0, &mut calls);
+        self.visits(start, &mut calls);
         let (exponential, constant) = self.shape(start);
         Operation {
             work: Work {
@@ -271,55 +271,34 @@ impl<'a> View<'a> {
 
     /// Adds the probability of each call from `pc` on, calls side by side left out. A call whose failure ends the operation is taken to
     /// succeed.
-    fn visits(&self, pc: u32, probability: f64, calls: &mut BTreeMap<u32, f64>) {
-        if probability <= 0.0 {
-            return;
-        }
-        match self.plan.program[pc as usize] {
-            Instr::Work { .. } | Instr::Parallel { .. } => self.visits(pc + 1, probability, calls),
-            Instr::Call { site, .. } => {
-                *calls.entry(site).or_insert(0.0) += probability;
-                self.visits(pc + 1, probability, calls);
-            }
-            Instr::Maybe { probability: coin, to } => {
-                self.visits(pc + 1, probability * share(coin), calls);
-                self.visits(to, probability * (1.0 - share(coin)), calls);
-            }
-            Instr::Choose { first, count } => {
-                let mut below = 0.0;
-                for arm in &self.plan.arms[first as usize..(first + count) as usize] {
-                    self.visits(arm.start, probability * (share(arm.up_to) - below), calls);
-                    below = share(arm.up_to);
-                }
-            }
-            Instr::Jump { to } => self.visits(to, probability, calls),
-            Instr::Fail { probability: coin, .. } => self.visits(pc + 1, probability * (1.0 - share(coin)), calls),
-            Instr::End => {}
-        }
-    }
-
-    /// The probability that an operation without calls ends by a `fail` step, with the status, if all its `fail` steps have the same.
-    pub fn failure(&self, operation: u32) -> Option<(f64, u16)> {
-        let mut pc = self.plan.operations[operation as usize].start;
-        let (mut success, mut status) = (1.0, None);
-        loop {
+    fn visits(&self, start: u32, calls: &mut BTreeMap<u32, f64>) {
+        // Jumps lead forward, so that all who come to a place have come before anybody leaves it.
+        let mut weights = BTreeMap::from([(start, 1.0)]);
+        while let Some((pc, weight)) = weights.pop_first() {
+            let mut go = |pc: u32, share: f64| *weights.entry(pc).or_insert(0.0) += weight * share;
             match self.plan.program[pc as usize] {
-                Instr::Work { .. } => pc += 1,
-                Instr::Fail {
-                    probability,
-                    status: own,
-                } => {
-                    if status.is_some_and(|status| status != own) {
-                        return None;
-                    }
-                    status = Some(own);
-                    success *= 1.0 - share(probability);
-                    pc += 1;
+                Instr::Work { .. } | Instr::Parallel { .. } => go(pc + 1, 1.0),
+                Instr::Call { site, .. } => {
+                    *calls.entry(site).or_insert(0.0) += weight;
+                    go(pc + 1, 1.0);
                 }
-                Instr::End => return Some((1.0 - success, status.unwrap_or(503))),
-                _ => return None,
+                Instr::Maybe { probability, to } => {
+                    go(pc + 1, share(probability));
+                    go(to, 1.0 - share(probability));
+                }
+                Instr::Choose { first, count } => {
+                    let mut below = 0.0;
+                    for arm in &self.plan.arms[first as usize..(first + count) as usize] {
+                        go(arm.start, share(arm.up_to) - below);
+                        below = share(arm.up_to);
+                    }
+                }
+                Instr::Jump { to } => go(to, 1.0),
+                Instr::Fail { probability, .. } => go(pc + 1, 1.0 - share(probability)),
+                Instr::End => {}
             }
         }
+        calls.retain(|_, probability| *probability > 0.0);
     }
 
     /// Where a jump leads.
@@ -356,8 +335,13 @@ impl<'a> View<'a> {
         branches.iter().map(site).collect()
     }
 
-    /// What stands in the way of a plain call from a site; `several`: its service has several endpoints.
+    /// Whether nothing stands in the way of a plain call from a site; `several`: its service has several endpoints.
     pub fn trouble(&self, site: u32, several: bool) -> Result<(), String> {
+        none_of(&self.troubles(site, several))
+    }
+
+    /// All that stands in the way of a plain call from a site.
+    pub fn troubles(&self, site: u32, several: bool) -> Vec<&'static str> {
         let row = &self.plan.sites[site as usize];
         let cluster = &self.plan.clusters[row.cluster as usize];
         let config = &cluster.config;
@@ -366,10 +350,10 @@ impl<'a> View<'a> {
                 row.timeout != Duration::MAX || row.per_try_timeout != Duration::MAX,
                 "a timeout breaks requests off",
             ),
-            (config.retry.is_some(), "retries add requests"),
+            (config.retry.is_some(), "retries make the arrivals depend on what fails"),
             (
                 config.hedging.is_some() || config.hedge_policy.is_some(),
-                "hedging adds requests",
+                "hedging makes the arrivals depend on what is slow",
             ),
             (config.circuit_breaker.is_some(), "a circuit breaker holds requests back"),
             (!config.guard.is_empty(), "callers hold requests back"),
@@ -389,19 +373,25 @@ impl<'a> View<'a> {
             ),
             (several && config.candidates.subsets.is_some(), "subsets divide the endpoints"),
         ];
-        match problems.into_iter().find(|problem| problem.0) {
-            Some((_, why)) => Err(why.to_string()),
-            None => Ok(()),
-        }
+        those(problems)
     }
 
-    /// What of a service itself is beyond the theory of queues.
+    /// Whether a service itself is within the theory of queues.
     pub fn service_trouble(&self, service: u32) -> Result<(), String> {
+        let mut troubles = self.service_troubles(service);
+        let row = &self.plan.services[service as usize];
+        if row.queue_timeout != Duration::MAX && row.concurrency != UNLIMITED {
+            troubles.push("a queue timeout turns requests away");
+        }
+        none_of(&troubles)
+    }
+
+    /// What of a service itself is beyond the theory of queues, but for a queue timeout.
+    pub fn service_troubles(&self, service: u32) -> Vec<&'static str> {
         let row = &self.plan.services[service as usize];
         let endpoints = &self.plan.endpoints[row.first_endpoint as usize..][..row.endpoint_count as usize];
         let problems = [
             (!self.plan.faults.is_empty(), "faults change it over time"),
-            (row.queue_timeout != Duration::MAX, "a queue timeout turns requests away"),
             (!row.shield.is_empty(), "its proxy sheds load"),
             (row.codel.is_some(), "controlled delay drops requests"),
             (row.shed.is_some(), "load shedding turns requests away"),
@@ -414,20 +404,25 @@ impl<'a> View<'a> {
                 "endpoints fail at random",
             ),
         ];
-        match problems.into_iter().find(|problem| problem.0) {
-            Some((_, why)) => Err(why.to_string()),
-            None => Ok(()),
-        }
+        those(problems)
+    }
+
+    /// What all links take on average, in seconds, where it is the same for all.
+    pub fn mean_network(&self) -> Option<f64> {
+        let links = &self.plan.network.links;
+        let first = links.first()?.latency.mean();
+        let is_same = links.iter().all(|link| link.latency.mean() == first && link.loss == 0.0);
+        (is_same && !self.has_sizes()).then_some(first * 1e-9)
+    }
+
+    fn has_sizes(&self) -> bool {
+        let mut sites = self.plan.sites.iter();
+        sites.any(|site| site.request_size != NO_SIZE || site.response_size != NO_SIZE)
     }
 
     /// Whether all links take the same constant time, so that the gaps between requests stay what they are; and that time in seconds.
     pub fn constant_network(&self) -> Option<f64> {
         let links = &self.plan.network.links;
-        let sized = self
-            .plan
-            .sites
-            .iter()
-            .any(|site| site.request_size != NO_SIZE || site.response_size != NO_SIZE);
         let constant = |distribution: &Distribution| match distribution {
             Distribution::Constant(nanos) => Some(nanos * 1e-9),
             _ => None,
@@ -436,7 +431,25 @@ impl<'a> View<'a> {
         let same = links
             .iter()
             .all(|link| constant(&link.latency) == Some(first) && link.loss == 0.0);
-        (same && !sized).then_some(first)
+        (same && !self.has_sizes()).then_some(first)
+    }
+}
+
+/// The reasons that hold.
+fn those<const N: usize>(problems: [(bool, &'static str); N]) -> Vec<&'static str> {
+    problems
+        .into_iter()
+        .filter(|problem| problem.0)
+        .map(|problem| problem.1)
+        .collect()
+}
+
+/// All reasons as one.
+pub(super) fn none_of(troubles: &[&str]) -> Result<(), String> {
+    if troubles.is_empty() {
+        Ok(())
+    } else {
+        Err(troubles.join("; "))
     }
 }
 

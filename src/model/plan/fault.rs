@@ -8,6 +8,8 @@ use crate::time::{Duration, Time};
 pub struct FaultPlan {
     /// What a chart or an expectation calls it.
     pub label: String,
+    /// What it does to whom: `crash zone b`.
+    pub what: String,
     /// When it begins; with [`RepeatPlan::Random`] when the first time to failure begins.
     pub at: Time,
     /// How long it lasts; [`Duration::MAX`]: to the end.

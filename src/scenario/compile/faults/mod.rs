@@ -32,6 +32,7 @@ impl Compiler<'_, '_> {
             let repeat = self.repeat(fault);
             let plan = FaultPlan {
                 label,
+                what,
                 at: Time::ZERO + begin,
                 lasts: times.lasts,
                 repeat,

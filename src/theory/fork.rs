@@ -1,17 +1,13 @@
-//! What is known of a client's requests as a whole: those that fork and wait for all, and those whose attempts fail at random.
+//! What is known of a client's requests that fork and wait for all.
 
-use crate::model::plan::{Discipline, Membership, Probability, STATIC, Threading, UNLIMITED};
-use crate::policy::{Answer, ClusterConfig, candidates};
-use crate::report::format;
+use crate::model::plan::{Discipline, Threading, UNLIMITED};
 use crate::theory::recognise::{alike, from_client};
 use crate::theory::station::{COMPARED, Figure, Known, Stream};
 use crate::theory::walk::View;
 use crate::theory::{Claim, networks};
-use crate::time::Duration;
 
 const ORDER: &str = "the largest of n exponentials: Harchol-Balter 2013; Dean and Barroso 2013";
 const FLATTO: &str = "Flatto and Hahn 1984; Nelson and Tantawi, IEEE TC 37 (6), 1988";
-const TRIALS: &str = "geometric trials";
 
 /// A request that forks and waits for all.
 pub(super) fn fork_join(view: &View<'_>, client: u32) -> Vec<Known> {
@@ -141,66 +137,4 @@ fn exponential_leaf(view: &View<'_>, site: u32) -> Option<f64> {
     let speed = view.plan.endpoints[row.first_endpoint as usize].speed;
     let is_leaf = facts.sites.is_empty() && !facts.fails && facts.work.exponential && alike(view, service);
     is_leaf.then_some(facts.work.mean / speed)
-}
-
-/// Attempts that fail at random whatever the load, and are tried again.
-pub(super) fn trials(view: &View<'_>, client: u32) -> Vec<Known> {
-    let site = view.plan.clients[client as usize].site;
-    let row = &view.plan.sites[site as usize];
-    let cluster = &view.plan.clusters[row.cluster as usize];
-    let config = &cluster.config;
-    let service = view.plan.operations[row.operation as usize].service;
-    let target = &view.plan.services[service as usize];
-    let endpoints = &view.plan.endpoints[target.first_endpoint as usize..][..target.endpoint_count as usize];
-    let plain = ClusterConfig {
-        retry: None,
-        candidates: candidates::Options::default(),
-        ..(**config).clone()
-    };
-    let bare = ClusterConfig::from(config.balancer.clone());
-    let is_plain = plain == bare
-        && row.timeout == Duration::MAX
-        && row.per_try_timeout == Duration::MAX
-        && view.plan.faults.is_empty()
-        && (target.queue_limit == UNLIMITED || target.concurrency == UNLIMITED)
-        && target.queue_timeout == Duration::MAX
-        && target.shield.is_empty()
-        && target.codel.is_none()
-        && target.shed.is_none()
-        && cluster.discovery == STATIC
-        && endpoints.iter().all(|endpoint| endpoint.fail == Probability::NEVER)
-        && endpoints.iter().all(|endpoint| endpoint.membership == Membership::ALWAYS);
-    let Some((failure, status)) = view.failure(row.operation).filter(|failure| is_plain && failure.0 > 0.0) else {
-        return Vec::new();
-    };
-    let retries = match &config.retry {
-        None => 0,
-        Some(retry) => {
-            let simple = retry.grpc.is_none() && retry.linkerd.is_none() && retry.finagle.is_none() && retry.aws.is_none();
-            if !simple || retry.retry_budget.is_some() {
-                return Vec::new();
-            }
-            if retry.is_retriable(Answer::Status(status)) {
-                retry.num_retries
-            } else {
-                0
-            }
-        }
-    };
-    let subject = format!("client {}", view.names.clients[client as usize]);
-    let known = |figure, value| Known {
-        subject: subject.clone(),
-        model: format!(
-            "independent failures of {} %, up to {retries} retries",
-            format::trimmed(failure * 100.0, 6)
-        ),
-        figure,
-        claim: Claim::Exact,
-        value,
-        source: TRIALS,
-    };
-    vec![
-        known(Figure::Attempts(client), networks::attempts_per_call(failure, retries)),
-        known(Figure::Availability(client), 1.0 - networks::all_fail(failure, retries)),
-    ]
 }

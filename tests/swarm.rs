@@ -755,6 +755,7 @@ fn with_cuts(mut plan: Plan) -> Plan {
     };
     plan.faults.push(FaultPlan {
         label: "cut".to_string(),
+        what: "cut".to_string(),
         at: Time(10_300_000),
         lasts: Duration::from_millis(2),
         repeat: RepeatPlan::Every { gap, until: Time::MAX },

@@ -103,6 +103,38 @@ fn a_timeout_and_a_retry_take_what_arithmetic_says() {
     );
 }
 
+#[test]
+fn work_that_a_crash_breaks_off_is_told() {
+    let text = HANGING
+        .replace("work: 10ms", "work: 900ms")
+        .replace(", per_try_timeout: 50ms", "")
+        .replace("at: 500ms", "at: 1500ms")
+        .replace("crash: {endpoint: api/b, mode: hang}", "crash: {service: api}");
+    let which = Which::Search {
+        client: None,
+        slowest: 0,
+        failed: 9,
+    };
+    let explanation = explained(&load(&text), &which);
+    let struck = explanation.stories.iter().flat_map(|story| {
+        let attempts = story
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.end.as_deref() == Some("reset"));
+        attempts.map(move |attempt| (story.start_ns, attempt))
+    });
+    let mut count = 0;
+    for (start, attempt) in struck.filter(|(_, attempt)| attempt.started_ns.is_some()) {
+        let begin = attempt.started_ns.expect("it was served");
+        assert_eq!(attempt.work_ns, [(begin, 1_500 * MS - start)], "up to the crash");
+        assert_eq!((attempt.left_ns, attempt.status), (Some(1_500 * MS - start), None));
+        count += 1;
+    }
+    assert!(count > 0, "{explanation:?}");
+    let page = explain::text(&explanation, false);
+    assert!(page.contains(", then broken off"), "{page}");
+}
+
 /// A page that asks two services side by side, one of which asks a third; all times are constant.
 const NESTED: &str = "
 apiVersion: meshsim/v1

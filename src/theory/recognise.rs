@@ -43,9 +43,10 @@ pub(super) fn recognise(view: &View<'_>) -> Recognised {
                 recognised.relaxation.push((subject, relaxation));
             }
             Err(mut why) => {
-                let network = networks.unknown.get(&service).filter(|network| !why.contains(*network));
-                if let Some(network) = network {
-                    why += &format!("; nor is it part of a network in product form: {network}");
+                let network = networks.unknown.get(&service).map_or("", String::as_str);
+                let more: Vec<&str> = network.split("; ").filter(|reason| !why.contains(reason)).collect();
+                if !more.is_empty() {
+                    why += &format!("; nor is it part of a network in product form: {}", more.join("; "));
                 }
                 recognised.unknown.push(Unrecognised { subject, why });
             }

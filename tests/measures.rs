@@ -358,8 +358,8 @@ expect:
   - 449ms < queue_wait(api/api-0) between 20050ms and 22050ms < 451ms
   - queue_wait(api/api-0) before slow <= 0ms
   - queue_wait(api/api-1) during slow <= 0ms
-  - utilization(api/api-1) before slow == 50% within 1%
-  - utilization(api/api-0) during slow > 98%
+  - utilization(api/api-1) between 5s and 15s == 50% within 1%
+  - utilization(api/api-0) during slow > 90%
   - availability(api/api-1) during broken <= 0%
   - error_rate(api/api-1) during broken >= 100%
   - failures(api/api-1) during broken == 50

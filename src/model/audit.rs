@@ -199,7 +199,8 @@ impl World<'_> {
             for (priority, (sent, waiting)) in PRIORITIES.into_iter().zip(attempts) {
                 let limits = breaker.limits(priority);
                 assert!(sent <= limits.requests, "{sent} requests after {event:?}, with {limits:?}");
-                if config.pool.is_some() {
+                // Those that are ready have left their queue, and hear of it later in the same instant.
+                if config.pool.is_some() && !caller.cluster.has_ready() {
                     assert!(
                         waiting <= limits.pending,
                         "{waiting} requests wait after {event:?}, with {limits:?}"

@@ -1025,7 +1025,8 @@ fn services_say_when_to_come_again() {
         })
     };
     let grpc = json!({"grpc/retry": {
-        "max_attempts": 2, "initial_backoff": "10ms", "max_backoff": "10ms", "retryable_status_codes": ["UNAVAILABLE"],
+        "max_attempts": 2, "initial_backoff": "10ms", "max_backoff": "10ms", "backoff_multiplier": 1,
+        "retryable_status_codes": ["UNAVAILABLE"],
     }});
     let named = json!({"503": "2s", "429": "5s"});
     let other = json!({"429": "2s"});

@@ -12,7 +12,7 @@ const PANEL_FOOT: f64 = 44.0;
 /// Panels side by side.
 const COLUMNS: usize = 2;
 const GUTTER: f64 = 28.0;
-/// What the figures beside a plot take.
+/// What the figures beside a plot take at least.
 const FIGURES: f64 = 112.0;
 /// The widest that the names of variants may be.
 const NAMES_MAX: f64 = 150.0;
@@ -64,7 +64,7 @@ pub fn forest(summary: &Summary, title: &str, words: &str, panels: &[Panel<'_>])
         for (index, panel) in panels.iter().enumerate() {
             let top = top + panel_height * (index / COLUMNS) as f64;
             let left = left + (width + GUTTER) * (index % COLUMNS) as f64;
-            panel.draw(canvas, (left, left + width - FIGURES), top, &order);
+            panel.draw(canvas, (left, left + width), top, &order);
         }
         for line in 0..lines {
             for (row, &variant) in order.iter().enumerate() {
@@ -130,9 +130,17 @@ impl Panel<'_> {
         if few.ticks.len() > 1 { few } else { axis(8) }
     }
 
+    /// The room for the figures beside the axis: that of the longest, and a marker at the axis' end.
+    fn figures(&self) -> f64 {
+        let shown = self.values.iter().flatten().filter(|value| value.value.is_some());
+        let widths = shown.map(|value| text_width(&(self.show)(value), SMALL) + 14.0);
+        widths.fold(FIGURES, f64::max)
+    }
+
     /// `order`: the variants from the top.
-    fn draw(&self, canvas: &Canvas<'_>, (left, right): (f64, f64), top: f64, order: &[usize]) {
+    fn draw(&self, canvas: &Canvas<'_>, (left, end): (f64, f64), top: f64, order: &[usize]) {
         let axis = self.axis();
+        let right = end - self.figures();
         let x = |value: f64| left + axis.place(value) * (right - left);
         let (first, last) = (top + PANEL_HEAD, top + PANEL_HEAD + ROW * self.values.len() as f64);
         canvas.text((left, top + 6.0), &self.name, 13.0, INK, Anchor::Start, Weight::Strong);
@@ -148,7 +156,7 @@ impl Panel<'_> {
         for (row, &variant) in order.iter().enumerate() {
             let y = first + ROW * (row as f64 + 0.5);
             let Some((value, figure)) = self.values[variant].and_then(|value| Some((value, value.value?))) else {
-                canvas.text((right + FIGURES, y), "n/a", SMALL, MUTED, Anchor::End, Weight::Plain);
+                canvas.text((end, y), "n/a", SMALL, MUTED, Anchor::End, Weight::Plain);
                 continue;
             };
             let tone = series(variant);
@@ -159,14 +167,7 @@ impl Panel<'_> {
                 }
             }
             canvas.marker((x(figure), y), variant, 4.5, tone);
-            canvas.text(
-                (right + FIGURES, y),
-                &(self.show)(value),
-                SMALL,
-                INK,
-                Anchor::End,
-                Weight::Plain,
-            );
+            canvas.text((end, y), &(self.show)(value), SMALL, INK, Anchor::End, Weight::Plain);
         }
     }
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use assert_cmd::cargo::cargo_bin;
 use serde_json::Value;
+
+use crate::program::{meshsim_in, text};
 
 /// Its expectations come behind it.
 const TINY: &str = "\
@@ -37,22 +38,14 @@ const HOLDS: &str = "  - p90(least_request) < p90(random)\n";
 
 fn command(folder: &Path, expect: &str, arguments: &[&str]) -> Command {
     fs::write(folder.join("tiny.yaml"), format!("{TINY}{expect}")).expect("a file");
-    let mut command = Command::new(cargo_bin("meshsim"));
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("GITHUB_ACTIONS")
-        .env_remove("GITHUB_STEP_SUMMARY");
+    let mut command = meshsim_in(folder);
+    command.args(arguments);
     command
 }
 
 fn check(folder: &Path, expect: &str, arguments: &[&str]) -> Output {
     let all = [&["check", "tiny.yaml", "--quiet", "--no-report"], arguments].concat();
     command(folder, expect, &all).output().expect("meshsim starts")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
 }
 
 /// The document of `--format json`.

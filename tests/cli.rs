@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
-use assert_cmd::cargo::cargo_bin;
+use crate::program::{meshsim_in, text};
 
 const TINY: &str = "\
 apiVersion: meshsim/v1
@@ -33,17 +34,7 @@ variants:
 /// Runs meshsim in `folder`, where `tiny.yaml` lies.
 fn meshsim(folder: &Path, arguments: &[&str]) -> Output {
     fs::write(folder.join("tiny.yaml"), TINY).expect("a file");
-    Command::new(cargo_bin("meshsim"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("GITHUB_ACTIONS")
-        .env_remove("GITHUB_STEP_SUMMARY")
-        .output()
-        .expect("meshsim starts")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
+    meshsim_in(folder).args(arguments).output().expect("meshsim starts")
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -235,9 +226,8 @@ fn the_table_goes_to_the_step_summary_of_an_action() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("tiny.yaml"), TINY).expect("a file");
     let summary = folder.path().join("summary.md");
-    let status = Command::new(cargo_bin("meshsim"))
+    let status = meshsim_in(folder.path())
         .args(["run", "tiny.yaml", "--quiet"])
-        .current_dir(folder.path())
         .env("GITHUB_STEP_SUMMARY", &summary)
         .output()
         .expect("meshsim starts")
@@ -250,9 +240,8 @@ fn the_table_goes_to_the_step_summary_of_an_action() {
 #[test]
 fn a_reader_who_leaves_is_no_error() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut child = Command::new(cargo_bin("meshsim"))
+    let mut child = meshsim_in(folder.path())
         .args(["completions", "zsh"])
-        .current_dir(folder.path())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
@@ -263,30 +252,36 @@ fn a_reader_who_leaves_is_no_error() {
     assert_eq!(text(&output.stderr), "");
 }
 
+/// Whether a process has set a handler for SIGINT, as far as the system tells: else it has had time to.
+#[cfg(unix)]
+fn handles_interrupts(process: u32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) else {
+        std::thread::sleep(Duration::from_secs(1));
+        return true;
+    };
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    caught.expect("Linux tells of signals") & 0b10 != 0
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_with_130_and_leaves_no_file() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("tiny.yaml"), TINY).expect("a file");
-    let mut child = Command::new(cargo_bin("meshsim"))
+    let mut child = meshsim_in(folder.path())
         .args(["run", "tiny.yaml", "--replications", "1000", "--duration", "1h", "--force"])
-        .current_dir(folder.path())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("meshsim starts");
-    // The handler is there before anything is loaded; a signal that comes too early would end the process without a code.
-    let mut code = None;
-    for _ in 0..100 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status()
-            .expect("kill starts");
-        if let Some(status) = child.try_wait().expect("it is ours") {
-            code = status.code();
-            break;
-        }
-    }
+    // A signal that comes before there is a handler would end the process without a code.
+    let attempts = || (0..3000).map(|_| std::thread::sleep(Duration::from_millis(20)));
+    assert!(attempts().any(|()| handles_interrupts(child.id())), "it listens");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill starts").success());
+    let code = attempts()
+        .find_map(|()| child.try_wait().expect("it is ours"))
+        .and_then(|status| status.code());
     let _ = child.kill();
     let _ = child.wait();
     assert_eq!(code, Some(130));

@@ -13,6 +13,7 @@ mod known;
 mod measures;
 mod policy;
 mod profiles;
+mod program;
 mod readme;
 mod report;
 mod scenario;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use assert_cmd::cargo::cargo_bin;
+use crate::program::{meshsim_in, text};
 
 const TINY: &str = "\
 apiVersion: meshsim/v1
@@ -54,12 +54,8 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     if !file.exists() {
         fs::write(&file, TINY).expect("a file");
     }
-    let mut command = Command::new(cargo_bin("meshsim"));
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("GITHUB_ACTIONS")
-        .env_remove("GITHUB_STEP_SUMMARY");
+    let mut command = meshsim_in(folder);
+    command.args(arguments);
     ENGINES.iter().for_each(|name| {
         command.env_remove(name);
     });
@@ -83,10 +79,6 @@ fn ill(folder: &Path, arguments: &[&str], code: i32) -> String {
     let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     said
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
 }
 
 /// All files below a folder, with their bytes.

@@ -129,68 +129,31 @@ impl Check {
         let mut out = Writer::from_writer(Vec::new());
         let written = "a vector takes all bytes";
         out.write_record(HEADER).expect(written);
+        let mut record = |scenario: &str, about: [&str; 4], figures: [&[String; 3]; 2], unit: &str, reason: &str| {
+            let figures = figures.into_iter().flatten().map(String::as_str);
+            let fields = [scenario].into_iter().chain(about).chain(figures).chain([unit, reason]);
+            out.write_record(fields).expect(written);
+        };
         for scenario in &self.scenarios {
             for line in &scenario.expectations {
-                let [value, low, high] = numbers(&line.left);
-                let [against, against_low, against_high] = numbers(&line.right);
-                let variant = line.variant.clone().unwrap_or_default();
-                let reason = line.reason.clone().unwrap_or_default();
-                let record = [
-                    &scenario.scenario,
-                    "expectation",
-                    &variant,
-                    &line.expect,
-                    line.verdict,
-                    &value,
-                    &low,
-                    &high,
-                    &against,
-                    &against_low,
-                    &against_high,
-                    line.unit,
-                    &reason,
-                ];
-                out.write_record(record).expect(written);
+                let left = numbers(&line.left);
+                let right = numbers(&line.right);
+                let variant = line.variant.as_deref().unwrap_or_default();
+                let about = ["expectation", variant, &line.expect, line.verdict];
+                let reason = line.reason.as_deref().unwrap_or_default();
+                record(&scenario.scenario, about, [&left, &right], line.unit, reason);
             }
             let Some(baseline) = &scenario.baseline else { continue };
             for variant in &baseline.identical {
-                let record = [
-                    &scenario.scenario,
-                    "baseline",
-                    variant,
-                    "",
-                    "identical",
-                    "",
-                    "",
-                    "",
-                    "",
-                    "",
-                    "",
-                    "",
-                    "",
-                ];
-                out.write_record(record).expect(written);
+                let nothing = Default::default();
+                let about = ["baseline", variant, "", "identical"];
+                record(&scenario.scenario, about, [&nothing, &nothing], "", "");
             }
             for line in &baseline.comparisons {
-                let [value, low, high] = numbers(&line.is);
-                let [against, against_low, against_high] = numbers(&line.was);
-                let reason = line.reason.clone().unwrap_or_default();
-                let record = [
-                    &scenario.scenario,
-                    "baseline",
-                    &line.variant,
-                    &line.metric,
-                    line.verdict.word(),
-                    &value,
-                    &low,
-                    &high,
-                    &against,
-                    &against_low,
-                    &against_high,
-                    line.unit,
-                    &reason,
-                ];
-                out.write_record(record).expect(written);
+                let (is, was) = (numbers(&line.is), numbers(&line.was));
+                let about = ["baseline", &line.variant, &line.metric, line.verdict.word()];
+                let reason = line.reason.as_deref().unwrap_or_default();
+                record(&scenario.scenario, about, [&is, &was], line.unit, reason);
             }
         }
         out.into_inner().expect(written)

@@ -63,11 +63,11 @@ pub trait Encoded: Sized {
 impl Encoded for u128 {
     fn encode(&self, to: &mut Writer) {
         let mut rest = *self;
-        while rest >= 0x80 {
+        while rest > u128::from(u64::MAX) {
             to.bytes.push(rest as u8 | 0x80);
             rest >>= 7;
         }
-        to.bytes.push(rest as u8);
+        (rest as u64).encode(to);
     }
 
     fn decode(from: &mut Reader<'_>) -> Option<u128> {
